@@ -1,0 +1,120 @@
+//go:build root
+
+package fs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// lines returns numbered lines of a given length in all.
+func lines(length int) []byte {
+	var b []byte
+	for i := 0; len(b) < length; i++ {
+		b = fmt.Appendf(b, "line %d\n", i)
+	}
+	b = b[:length]
+	b[length-1] = '\n'
+	return b
+}
+
+func last(b []byte, n int) string {
+	all := bytes.SplitAfter(b, []byte("\n"))
+	return string(bytes.Join(all[max(0, len(all)-1-n):], nil))
+}
+
+// Programs that go by the size that stat shows, for files of sizes around those
+// at which it changes, that have been longer and shorter before.
+func TestToolsThatTrustTheSize(t *testing.T) {
+	var served atomic.Pointer[[]byte]
+	served.Store(&[]byte{})
+	s := mountTest(t, renderFunc(func(dst []byte, _ Slot, _ int) ([]byte, error) { return append(dst, *served.Load()...), nil }))
+	file := meminfo(s)
+	copied := filepath.Join(t.TempDir(), "copy")
+	for _, length := range []int{100, 4096, 4097, 8191, 8192, 8193, 12_300, 20_000, 70_000, 300_000, 8193, 50} {
+		content := lines(length)
+		served.Store(&content)
+		all := string(content)
+		for _, tt := range []struct {
+			want    string
+			command []string
+		}{
+			{all, []string{"cat", file}},
+			{all, []string{"busybox", "cat", file}},
+			{all, []string{"tail", "-c", "+1", file}},
+			{last(content, 3), []string{"tail", "-n", "3", file}},
+			{last(content, 3), []string{"busybox", "tail", "-n", "3", file}},
+			{all[max(0, length-50):], []string{"tail", "-c", "50", file}},
+			{all[:length-len(last(content, 2))], []string{"head", "-n", "-2", file}},
+			{all[:length-10], []string{"head", "-c", "-10", file}},
+			{strconv.Itoa(length), []string{"sh", "-c", `wc -c < "$0" | tr -d '\n'`, file}},
+			{all, []string{"sh", "-c", `tac "$0" | tac`, file}},
+			{all, []string{"sh", "-c", `cp "$0" "$1" && cat "$1"`, file, copied}},
+			{all, []string{"sh", "-c", `busybox cp "$0" "$1" && cat "$1"`, file, copied}},
+			{all, []string{"grep", "", file}},
+			{all, []string{"python3", "-c", "import sys, shutil; shutil.copyfile(*sys.argv[1:]); sys.stdout.write(open(sys.argv[2]).read())", file, copied}},
+			{all, []string{"node", "-e", "process.stdout.write(require('fs').readFileSync(process.argv[1]))", file}},
+		} {
+			if _, err := exec.LookPath(tt.command[0]); err != nil {
+				continue
+			}
+			out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput()
+			if got := string(out); err != nil || got != tt.want {
+				t.Errorf("%q of %d bytes: %v, gives %d bytes, want %d", tt.command[:3], length, err, len(got), len(tt.want))
+			}
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != all {
+			t.Errorf("os.ReadFile of %d bytes: %d, %v", length, len(got), err)
+		}
+	}
+}
+
+// Of sendfile(2) and splice(2) all that is right is the error that has their
+// callers fall back to read(2): not the content of another reader, and not an
+// end of the file.
+func TestPageCacheIsRefused(t *testing.T) {
+	s := mountTest(t, &editions{})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	f := open(t, meminfo(s))
+	for name, move := range map[string]func() (int64, error){
+		"sendfile": func() (int64, error) {
+			n, err := unix.Sendfile(int(w.Fd()), int(f.Fd()), nil, 1<<20)
+			return int64(n), err
+		},
+		"splice": func() (int64, error) {
+			n, err := unix.Splice(int(f.Fd()), nil, int(w.Fd()), nil, 1<<20, 0)
+			return int64(n), err
+		},
+	} {
+		n, err := move()
+		if n > 0 { // before Linux 6.5 both read past the page cache
+			b := make([]byte, n)
+			if _, err := r.Read(b); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := checkEdition(b); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if !errors.Is(err, unix.EINVAL) {
+			t.Errorf("%s: got %d bytes, %v, want EINVAL", name, n, err)
+		}
+	}
+	if content, err := os.ReadFile(meminfo(s)); err != nil || !strings.HasPrefix(string(content), "edition") {
+		t.Errorf("read after it: %q, %v", content, err)
+	}
+}

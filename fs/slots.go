@@ -1,0 +1,106 @@
+package fs
+
+import (
+	"fmt"
+	"iter"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// slotBudget bounds the bytes of all snapshots that one slot's readers
+	// hold open, handleCost included. A reader that opens ten thousand files
+	// gets ENFILE, and costs no more than this.
+	slotBudget = 16 << 20
+	// handleCost is charged for an open file beside its snapshot.
+	handleCost = 512
+	// slotRenders is how many renders of one slot run at a time. A render may
+	// sit in a system call and hold a thread, and a process of too many
+	// threads is ended by the Go runtime; further readers of the slot wait as
+	// goroutines.
+	slotRenders = 8
+)
+
+// Owner is who the files of a slot belong to, in the ids of the host: usually
+// the container's root.
+type Owner struct {
+	UID, GID uint32
+}
+
+// slot is one directory of the tree that is being served.
+type slot struct {
+	id      Slot
+	owner   Owner
+	since   time.Time
+	sizes   []shownSize   // by file
+	held    atomic.Int64  // of slotBudget
+	renders chan struct{} // holds a token per running render
+}
+
+func newSlot(id Slot, owner Owner, files int) *slot {
+	return &slot{
+		id:      id,
+		owner:   owner,
+		since:   time.Now(),
+		sizes:   make([]shownSize, files),
+		renders: make(chan struct{}, slotRenders),
+	}
+}
+
+// charge takes n bytes of the slot's budget and reports whether they fit.
+func (s *slot) charge(n int) bool {
+	if s.held.Add(int64(n)) <= slotBudget {
+		return true
+	}
+	s.refund(n)
+	return false
+}
+
+func (s *slot) refund(n int) { s.held.Add(-int64(n)) }
+
+// slots finds a slot by its index without a lock: every request begins here.
+type slots struct {
+	table [MaxSlots]atomic.Pointer[slot]
+}
+
+func (t *slots) add(s *slot) error {
+	if s.id.Index >= MaxSlots {
+		return fmt.Errorf("slot %s: index is above %d", s.id, MaxSlots-1)
+	}
+	if !t.table[s.id.Index].CompareAndSwap(nil, s) {
+		return fmt.Errorf("slot %s: index is in use", s.id)
+	}
+	return nil
+}
+
+// remove reports whether it was this call that removed the slot.
+func (t *slots) remove(id Slot) bool {
+	s := t.find(id)
+	return s != nil && t.table[id.Index].CompareAndSwap(s, nil)
+}
+
+// find returns nil for a slot that is not, or no longer, served.
+func (t *slots) find(id Slot) *slot {
+	if id.Index >= MaxSlots {
+		return nil
+	}
+	s := t.table[id.Index].Load()
+	if s == nil || s.id != id {
+		return nil
+	}
+	return s
+}
+
+// serves reports whether s itself is still in the table.
+func (t *slots) serves(s *slot) bool { return t.find(s.id) == s }
+
+// from yields the slots whose index is at least first, in order.
+func (t *slots) from(first uint64) iter.Seq[*slot] {
+	return func(yield func(*slot) bool) {
+		for i := first; i < MaxSlots; i++ {
+			if s := t.table[i].Load(); s != nil && !yield(s) {
+				return
+			}
+		}
+	}
+}
