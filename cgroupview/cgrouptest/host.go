@@ -1,0 +1,120 @@
+package cgrouptest
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cloister/cgroupview"
+)
+
+// defaultHost is a machine with 4 CPUs, 8 GiB of memory and 2 GiB of swap.
+// Every figure of it that a container must not see contains the digits 777.
+//
+//go:embed host
+var defaultHost embed.FS
+
+// Modes are the set-ups that a test should pass on.
+var Modes = []cgroupview.Mode{cgroupview.Legacy, cgroupview.Hybrid, cgroupview.Unified}
+
+// Host is a fake host.
+type Host struct {
+	Root cgroupview.Root
+	Mode cgroupview.Mode
+
+	tb      testing.TB
+	written map[string]string // content by path, so that rewriting a cgroup costs only what changes
+}
+
+// New returns a host in a directory of its own, which goes with the test. It
+// has the files of a 4-CPU machine and no cgroups but the roots.
+func New(tb testing.TB, mode cgroupview.Mode) *Host {
+	tb.Helper()
+	h := &Host{Root: cgroupview.Root(tb.TempDir()), Mode: mode, tb: tb, written: map[string]string{}}
+	err := fs.WalkDir(defaultHost, "host", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := defaultHost.ReadFile(path)
+		h.Write(strings.TrimPrefix(path, "host/"), string(content))
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	h.mount()
+	return h
+}
+
+// Write writes a file below the host's root, and the directories above it. A
+// file that exists keeps its inode, as a kernel file does.
+func (h *Host) Write(path, content string) {
+	h.tb.Helper()
+	name := h.Root.Path(path)
+	if _, err := os.Lstat(name); err == nil && h.written[name] == content {
+		return
+	}
+	h.written[name] = content
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		h.tb.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		h.tb.Fatal(err)
+	}
+}
+
+// Layout returns the detected layout of the host.
+func (h *Host) Layout() *cgroupview.Layout {
+	h.tb.Helper()
+	l, err := cgroupview.Detect(h.Root)
+	if err != nil {
+		h.tb.Fatal(err)
+	}
+	return l
+}
+
+// v1Mounts are the v1 hierarchies; cpu and cpuacct share one, as on most hosts.
+var v1Mounts = []string{"memory", "cpu,cpuacct", "cpuset", "blkio", "pids", "name=systemd"}
+
+// mount makes the roots of the hierarchies and lists them in mountinfo.
+func (h *Host) mount() {
+	h.tb.Helper()
+	info := "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+	if h.Mode != cgroupview.Unified {
+		for i, controllers := range v1Mounts {
+			dir := v1Dir(controllers)
+			info += fmt.Sprintf("%d 22 0:%d / /%s rw,nosuid,relatime - cgroup cgroup rw,%s\n", 30+i, 30+i, dir, controllers)
+			h.Write(dir+"/cgroup.sane_behavior", "0\n")
+			h.Write(dir+"/cgroup.procs", "")
+			h.Write(dir+"/tasks", "")
+		}
+		h.Write(v1Dir("cpuset")+"/cpuset.effective_cpus", "0-3\n")
+	}
+	if dir := h.unifiedDir(); dir != "" {
+		info += fmt.Sprintf("50 22 0:50 / /%s rw,nosuid,relatime - cgroup2 cgroup2 rw,nsdelegate\n", dir)
+		h.Write(dir+"/cgroup.procs", "")
+		h.Write(dir+"/cgroup.threads", "")
+		if h.Mode == cgroupview.Unified {
+			h.Write(dir+"/cpuset.cpus.effective", "0-3\n")
+		}
+	}
+	h.Write("proc/self/mountinfo", info)
+}
+
+func v1Dir(controllers string) string {
+	return "sys/fs/cgroup/" + strings.TrimPrefix(controllers, "name=")
+}
+
+func (h *Host) unifiedDir() string {
+	switch h.Mode {
+	case cgroupview.Hybrid:
+		return "sys/fs/cgroup/unified"
+	case cgroupview.Unified:
+		return "sys/fs/cgroup"
+	}
+	return ""
+}

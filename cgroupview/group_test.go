@@ -1,0 +1,362 @@
+package cgroupview_test
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cloister/cgroupview"
+	"cloister/cgroupview/cgrouptest"
+)
+
+const (
+	mib     = uint64(1) << 20
+	noLimit = cgroupview.NoLimit
+)
+
+// inModes runs a test on a fresh host of each mode.
+func inModes(t *testing.T, test func(t *testing.T, h *cgrouptest.Host)) {
+	for _, mode := range cgrouptest.Modes {
+		t.Run(mode.String(), func(t *testing.T) { test(t, cgrouptest.New(t, mode)) })
+	}
+}
+
+func read(t *testing.T, g *cgroupview.Group) cgroupview.Usage {
+	t.Helper()
+	var u cgroupview.Usage
+	if err := g.Read(&u); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func open(t *testing.T, c *cgrouptest.Cgroup) *cgroupview.Group {
+	t.Helper()
+	g := c.Open()
+	t.Cleanup(g.Close)
+	return g
+}
+
+func TestReadLimits(t *testing.T) {
+	type level struct{ limit, usage uint64 }
+	tests := []struct {
+		name                   string
+		parent, own            level
+		limit, headroom, usage uint64
+	}{
+		{"none", level{noLimit, 90 * mib}, level{noLimit, 10 * mib}, noLimit, noLimit, 10 * mib},
+		{"own", level{noLimit, 90 * mib}, level{64 * mib, 10 * mib}, 64 * mib, 54 * mib, 10 * mib},
+		{"ancestor only", level{100 * mib, 30 * mib}, level{noLimit, 10 * mib}, 100 * mib, 70 * mib, 10 * mib},
+		{"lower on ancestor", level{50 * mib, 30 * mib}, level{64 * mib, 10 * mib}, 50 * mib, 20 * mib, 10 * mib},
+		{"siblings use up the ancestor", level{100 * mib, 95 * mib}, level{64 * mib, 10 * mib}, 64 * mib, 5 * mib, 10 * mib},
+		{"usage above the limit", level{noLimit, 0}, level{8 * mib, 10 * mib}, 8 * mib, 0, 10 * mib},
+		{"zero", level{noLimit, 0}, level{0, 10 * mib}, 0, 0, 10 * mib},
+	}
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		parent, own := h.Cgroup("/p"), h.Cgroup("/p/own")
+		g := open(t, own)
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				set := func(l level) func(*cgrouptest.Values) {
+					return func(v *cgrouptest.Values) { v.MemoryMax, v.MemoryCurrent = l.limit, l.usage }
+				}
+				parent.Update(set(tt.parent))
+				own.Update(set(tt.own))
+				want := cgroupview.Account{Present: true, Own: true, Limit: tt.limit, Headroom: tt.headroom, Usage: tt.usage}
+				if diff := cmp.Diff(want, read(t, g).Memory.Account); diff != "" {
+					t.Errorf("memory (-want +got):\n%s", diff)
+				}
+			})
+		}
+	})
+}
+
+func TestReadSwap(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/c")
+		c.Update(func(v *cgrouptest.Values) {
+			v.MemoryMax, v.MemoryCurrent = 64*mib, 10*mib
+			v.SwapMax, v.SwapCurrent = 32*mib, 5*mib
+		})
+		want := cgroupview.Swap{
+			Account:    cgroupview.Account{Present: true, Own: true, Limit: 32 * mib, Headroom: 27 * mib, Usage: 5 * mib},
+			Swappiness: -1,
+		}
+		if h.Mode != cgroupview.Unified {
+			// RAM+SWAP: all 96 MiB may be swap.
+			want.Limit, want.Headroom, want.Swappiness = 96*mib, 91*mib, 60
+		}
+		if diff := cmp.Diff(want, read(t, open(t, c)).Swap); diff != "" {
+			t.Errorf("swap (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Swap accounting can be off, and come with a module or a later boot.
+func TestReadSwapAppears(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/c")
+		files := []string{c.File("memory", "memory.swap.max"), c.File("memory", "memory.swap.current")}
+		if h.Mode != cgroupview.Unified {
+			files = []string{c.File("memory", "memory.memsw.limit_in_bytes"), c.File("memory", "memory.memsw.usage_in_bytes")}
+		}
+		for _, f := range files {
+			if err := os.Remove(h.Root.Path(f)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g := open(t, c)
+		if got := read(t, g).Swap; got.Present || got.Limit != noLimit || got.Usage != 0 {
+			t.Errorf("swap %+v, want it absent", got)
+		}
+		c.Update(func(v *cgrouptest.Values) { v.SwapCurrent = mib })
+		if got := read(t, g).Swap; !got.Present || got.Usage != mib {
+			t.Errorf("swap %+v, want usage 1 MiB", got)
+		}
+	})
+}
+
+func TestReadMemoryStat(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		want := cgroupview.MemoryStat{
+			Anon: 1, File: 2, Shmem: 3, FileMapped: 4, FileDirty: 5, FileWriteback: 6, Swapcached: 7,
+			AnonThp: 8, InactiveAnon: 9, ActiveAnon: 10, InactiveFile: 11, ActiveFile: 12, Unevictable: 13,
+		}
+		if h.Mode == cgroupview.Unified {
+			want.Slab, want.SlabReclaimable, want.SlabUnreclaimable = 14, 15, 16
+			want.KernelStack, want.Pagetables, want.SecPagetables, want.Percpu, want.Vmalloc = 17, 18, 19, 20, 21
+			want.Zswap, want.Zswapped, want.FileThp, want.ShmemThp = 22, 23, 24, 25
+		}
+		c := h.Cgroup("/c")
+		c.Update(func(v *cgrouptest.Values) { v.Stat = want })
+		if diff := cmp.Diff(want, read(t, open(t, c)).Memory.Stat); diff != "" {
+			t.Errorf("memory.stat (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestReadBandwidth(t *testing.T) {
+	half, one, none := cgroupview.Bandwidth{Quota: 25000, Period: 50000}, cgroupview.Bandwidth{Quota: 100000, Period: 100000}, cgroupview.Bandwidth{}
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		parent, own := h.Cgroup("/p"), h.Cgroup("/p/own")
+		g := open(t, own)
+		for _, tt := range []struct{ parent, own, want cgroupview.Bandwidth }{
+			{none, none, none},
+			{none, half, half},
+			{half, none, half},
+			{half, one, half},
+			{one, half, half},
+		} {
+			parent.Update(func(v *cgrouptest.Values) { v.Bandwidth = tt.parent })
+			own.Update(func(v *cgrouptest.Values) { v.Bandwidth = tt.own })
+			if got := read(t, g).Bandwidth; got != tt.want {
+				t.Errorf("parent %v, own %v: bandwidth %v, want %v", tt.parent, tt.own, got, tt.want)
+			}
+		}
+	})
+}
+
+func TestReadCPUs(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		parent, own := h.Cgroup("/p"), h.Cgroup("/p/own")
+		file := func(c *cgrouptest.Cgroup) string {
+			if h.Mode == cgroupview.Unified {
+				return h.Root.Path(c.File("", "cpuset.cpus.effective"))
+			}
+			return h.Root.Path(c.File("cpuset", "cpuset.effective_cpus"))
+		}
+		parent.Update(func(v *cgrouptest.Values) { v.CPUs = "0-1" })
+		own.Update(func(v *cgrouptest.Values) { v.CPUs = "1" })
+		if got := read(t, open(t, own)).CPUs.String(); got != "1" {
+			t.Errorf("own set: %s, want 1", got)
+		}
+		own.Update(func(v *cgrouptest.Values) { v.CPUs = "" })
+		if got := read(t, open(t, own)).CPUs.String(); got != "0-1" {
+			t.Errorf("own set empty: %s, want the parent's 0-1", got)
+		}
+		for _, c := range []*cgrouptest.Cgroup{own, parent} {
+			if err := os.Remove(file(c)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := read(t, open(t, own)).CPUs.String(); got != "0-3" {
+			t.Errorf("controller off: %s, want the root's 0-3", got)
+		}
+	})
+}
+
+func TestReadCPUTimeAndIO(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/c")
+		perCPU := []cgroupview.CPUTime{{User: 1e6, System: 2e6}, {}, {User: 3e6}, {}}
+		io := []cgroupview.DeviceIO{{Major: 259, RBytes: 4096, RIOs: 1, WBytes: 8192, WIOs: 2, DBytes: 512, DIOs: 3}}
+		c.Update(func(v *cgrouptest.Values) { v.CPUTime, v.IO, v.Tasks = perCPU, io, []int{5, 6, 7} })
+		u := read(t, open(t, c))
+		if want := (cgroupview.CPUTime{User: 4e6, System: 2e6}); !u.CPUTimeOwn || u.CPUTime != want {
+			t.Errorf("CPU time %v, %v, want %v", u.CPUTimeOwn, u.CPUTime, want)
+		}
+		if h.Mode == cgroupview.Unified {
+			perCPU = nil
+		}
+		if !slices.Equal(u.PerCPU, perCPU) {
+			t.Errorf("per CPU %v, want %v", u.PerCPU, perCPU)
+		}
+		if diff := cmp.Diff(io, u.IO); !u.IOOwn || diff != "" {
+			t.Errorf("io %v (-want +got):\n%s", u.IOOwn, diff)
+		}
+		if !u.PidsOwn || u.Pids != 3 {
+			t.Errorf("pids %v %d, want 3", u.PidsOwn, u.Pids)
+		}
+	})
+}
+
+// With a controller off in the cgroup, an ancestor's limit holds, and the
+// ancestor's usage, which is the siblings' too, is not reported as ours.
+func TestReadControllerOff(t *testing.T) {
+	h := cgrouptest.New(t, cgroupview.Unified)
+	h.Cgroup("/p").Update(func(v *cgrouptest.Values) { v.MemoryMax, v.MemoryCurrent = 100*mib, 30*mib })
+	own := h.Cgroup("/p/own")
+	entries, err := os.ReadDir(h.Root.Path(own.File("", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); name[:4] == "memo" || name[:3] == "io." || name[:4] == "pids" {
+			if err := os.Remove(h.Root.Path(own.File("", name))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	u := read(t, open(t, own))
+	want := cgroupview.Account{Present: true, Limit: 100 * mib, Headroom: 70 * mib}
+	if diff := cmp.Diff(want, u.Memory.Account); diff != "" {
+		t.Errorf("memory (-want +got):\n%s", diff)
+	}
+	if u.IOOwn || u.PidsOwn {
+		t.Errorf("io %v, pids %v, want neither", u.IOOwn, u.PidsOwn)
+	}
+}
+
+// The root of a hierarchy is the host: its usage belongs to nobody in
+// particular.
+func TestReadRoot(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		p := cgroupview.Paths{Unified: "/", V1: map[string]string{
+			"memory": "/", "cpu": "/", "cpuacct": "/", "cpuset": "/", "blkio": "/", "pids": "/",
+		}}
+		g, err := h.Layout().Open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		u := read(t, g)
+		if u.Memory.Present || u.CPUTimeOwn || u.PidsOwn || u.IOOwn || u.Bandwidth.Limited() {
+			t.Errorf("usage of the root: %+v", u)
+		}
+		if got := u.CPUs.String(); got != "0-3" {
+			t.Errorf("CPUs %s, want 0-3", got)
+		}
+		if _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrNoCgroup) {
+			t.Errorf("Tasks: %v, want ErrNoCgroup", err)
+		}
+	})
+}
+
+func TestReadGone(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/p/own")
+		g := open(t, c)
+		c.Remove()
+		if err := g.Read(&cgroupview.Usage{}); !errors.Is(err, cgroupview.ErrGone) {
+			t.Errorf("Read: %v, want ErrGone", err)
+		}
+		if _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrGone) {
+			t.Errorf("Tasks: %v, want ErrGone", err)
+		}
+		if _, err := h.Layout().Open(c.Paths()); !errors.Is(err, cgroupview.ErrGone) {
+			t.Errorf("Open: %v, want ErrGone", err)
+		}
+	})
+}
+
+func TestReadDamagedFile(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/c")
+		h.Write(c.File("memory", "memory.stat"), "file x\ntotal_cache x\n")
+		if err := open(t, c).Read(&cgroupview.Usage{}); !errors.Is(err, cgroupview.ErrFormat) {
+			t.Errorf("Read: %v, want ErrFormat", err)
+		}
+	})
+}
+
+func TestReadAgainAfterPark(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/c")
+		g := open(t, c)
+		before := read(t, g)
+		g.Park()
+		if diff := cmp.Diff(before, read(t, g), cmp.AllowUnexported(cgroupview.CPUSet{})); diff != "" {
+			t.Errorf("after Park (-before +after):\n%s", diff)
+		}
+	})
+}
+
+func TestReadDoesNotAllocate(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/a/b/c/d/e/f/g")
+		c.Update(func(v *cgrouptest.Values) { v.IO = []cgroupview.DeviceIO{{Major: 8, RBytes: 1}} })
+		g := open(t, c)
+		var u cgroupview.Usage
+		if n := testing.AllocsPerRun(100, func() {
+			if err := g.Read(&u); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations per Read, want 0", n)
+		}
+	})
+}
+
+func TestTasks(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/c")
+		g := open(t, c)
+		if ok, err := g.Populated(); ok || err != nil {
+			t.Errorf("Populated() = %v, %v, want false", ok, err)
+		}
+		h.Cgroup("/c/a/b/c/d/e").Update(func(v *cgrouptest.Values) { v.Tasks = []int{5, 6} })
+		if ok, err := g.Populated(); !ok || err != nil {
+			t.Errorf("Populated() = %v, %v, want true: there are tasks five levels down", ok, err)
+		}
+		c.Update(func(v *cgrouptest.Values) { v.Tasks = []int{1, 2, 3} })
+		got, err := g.Tasks(nil, 100)
+		if want := []int{1, 2, 3, 5, 6}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("Tasks(100) = %v, %v, want %v", got, err, want)
+		}
+		got, err = g.Tasks([]int{0}, 2)
+		if want := []int{0, 1, 2}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("Tasks(2) = %v, %v, want %v", got, err, want)
+		}
+	})
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, mode := range []cgroupview.Mode{cgroupview.Legacy, cgroupview.Unified} {
+		for name, path := range map[string]string{"depth1": "/a", "depth7": "/a/b/c/d/e/f/g"} {
+			b.Run(mode.String()+"/"+name, func(b *testing.B) {
+				g := cgrouptest.New(b, mode).Cgroup(path).Open()
+				defer g.Close()
+				var u cgroupview.Usage
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := g.Read(&u); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

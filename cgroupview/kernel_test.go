@@ -1,0 +1,212 @@
+package cgroupview_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/moby/sys/mountinfo"
+
+	"cloister/cgroupview"
+)
+
+// TestKernel reads a cgroup of the running kernel. It needs root and makes a
+// cgroup of its own in every writable hierarchy.
+func TestKernel(t *testing.T) {
+	k := newKernelCgroup(t)
+	k.set("memory.max", "67108864")
+	k.set("memory.limit_in_bytes", "67108864")
+	k.set("cpu.max", "50000 100000")
+	k.set("cpu.cfs_period_us", "100000")
+	k.set("cpu.cfs_quota_us", "50000")
+	child := startChild(t)
+	k.join(child.pid)
+	child.run("use memory and CPU")
+
+	l, err := cgroupview.Detect("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, err := l.PathsOf(child.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := l.Open(paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	u := read(t, g)
+	t.Logf("%v: %+v", l.Mode(), u)
+	if !u.Memory.Own || u.Memory.Limit != 64*mib || u.Memory.Usage < 8*mib || u.Memory.Stat.Anon < 8*mib {
+		t.Errorf("memory %+v, want a limit of 64 MiB and 8 MiB used", u.Memory)
+	}
+	if !u.CPUTimeOwn || u.CPUTime == (cgroupview.CPUTime{}) {
+		t.Errorf("CPU time %v %v, want some", u.CPUTimeOwn, u.CPUTime)
+	}
+	if want := (cgroupview.Bandwidth{Quota: 50000, Period: 100000}); u.Bandwidth != want {
+		t.Errorf("bandwidth %v, want %v", u.Bandwidth, want)
+	}
+	if u.CPUs.Len() == 0 || !u.PidsOwn || u.Pids == 0 {
+		t.Errorf("CPUs %v, pids %v %d, want some", u.CPUs, u.PidsOwn, u.Pids)
+	}
+	if tasks, err := g.Tasks(nil, 1000); err != nil || !slices.Contains(tasks, child.pid) {
+		t.Errorf("tasks %v, %v, want %d among them", tasks, err, child.pid)
+	}
+
+	child.stop()
+	k.remove()
+	if err := g.Read(&u); !errors.Is(err, cgroupview.ErrGone) {
+		t.Errorf("Read of a removed cgroup: %v, want ErrGone", err)
+	}
+	if _, err := g.Tasks(nil, 1); !errors.Is(err, cgroupview.ErrGone) {
+		t.Errorf("Tasks of a removed cgroup: %v, want ErrGone", err)
+	}
+}
+
+// kernelCgroup is a cgroup of the running kernel, in every hierarchy.
+type kernelCgroup struct {
+	t    *testing.T
+	dirs []string
+}
+
+func newKernelCgroup(t *testing.T) *kernelCgroup {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make cgroups")
+	}
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	if err != nil || len(mounts) == 0 {
+		t.Skipf("needs a mounted cgroup hierarchy: %v", err)
+	}
+	k := &kernelCgroup{t: t}
+	t.Cleanup(k.remove)
+	for _, m := range mounts {
+		dir := fmt.Sprintf("%s/cloister-test-%d", m.Mountpoint, os.Getpid())
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Skipf("needs writable cgroup hierarchies: %v", err)
+		}
+		k.dirs = append(k.dirs, dir)
+		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+			if content, err := os.ReadFile(filepath.Join(m.Mountpoint, file)); err == nil {
+				k.set(file, string(content))
+			}
+		}
+	}
+	for _, files := range [][2]string{{"memory.max", "memory.limit_in_bytes"}, {"cpu.max", "cpu.cfs_quota_us"}, {"pids.max", "pids.max"}} {
+		if !k.has(files[0]) && !k.has(files[1]) {
+			t.Skipf("needs %s in a cgroup below the root", files[0])
+		}
+	}
+	return k
+}
+
+// has reports whether a hierarchy has the file.
+func (k *kernelCgroup) has(file string) bool {
+	return slices.ContainsFunc(k.dirs, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, file))
+		return err == nil
+	})
+}
+
+// set writes a file where a hierarchy has it.
+func (k *kernelCgroup) set(file, value string) {
+	k.t.Helper()
+	for _, dir := range k.dirs {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
+			k.t.Fatal(err)
+		}
+	}
+}
+
+func (k *kernelCgroup) join(pid int) {
+	k.t.Helper()
+	for _, dir := range k.dirs {
+		if err := os.WriteFile(dir+"/cgroup.procs", []byte(strconv.Itoa(pid)), 0); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+}
+
+func (k *kernelCgroup) remove() {
+	for _, dir := range k.dirs {
+		if err := os.Remove(dir); err != nil {
+			k.t.Errorf("leftover cgroup: %v", err)
+		}
+	}
+	k.dirs = nil
+}
+
+// child is a process that does as it is told by lines on its standard input.
+type child struct {
+	t   *testing.T
+	pid int
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startChild(t *testing.T) *child {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestChild$")
+	cmd.Env = append(os.Environ(), "CGROUPVIEW_CHILD=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := &child{t: t, pid: cmd.Process.Pid, cmd: cmd, in: in, out: bufio.NewReader(out)}
+	t.Cleanup(c.stop)
+	return c
+}
+
+// run sends one line and waits for the answer.
+func (c *child) run(line string) {
+	c.t.Helper()
+	if _, err := fmt.Fprintln(c.in, line); err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := c.out.ReadString('\n'); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *child) stop() {
+	c.in.Close()
+	_ = c.cmd.Wait()
+}
+
+// TestChild is the process that TestKernel starts.
+func TestChild(t *testing.T) {
+	if os.Getenv("CGROUPVIEW_CHILD") == "" {
+		t.Skip("runs as a child of TestKernel")
+	}
+	var memory []byte
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		memory = make([]byte, 16*mib)
+		for round := range 2 {
+			for i := range memory {
+				memory[i] += byte(round)
+			}
+		}
+		fmt.Println("done")
+	}
+	runtime.KeepAlive(memory)
+	os.Exit(0) // without the summary that a test prints
+}

@@ -1,0 +1,137 @@
+package cgroupview
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tasks appends the thread ids in the cgroup and in all cgroups below it to
+// dst, as numbers of the calling process' pid namespace and in no particular
+// order. limit bounds the work: neither more ids nor more cgroups than that are
+// looked at. Tasks returns ErrGone if the cgroup has been removed and
+// ErrNoCgroup if it is the root of every hierarchy.
+func (g *Group) Tasks(dst []int, limit int) ([]int, error) {
+	return g.walk(dst, limit, limit)
+}
+
+// Populated reports whether there is a task in the cgroup or below it. Its
+// errors are those of Tasks.
+func (g *Group) Populated() (bool, error) {
+	const unbounded = int(^uint(0) >> 1)
+	found, err := g.walk(nil, 1, unbounded)
+	return len(found) > 0, err
+}
+
+// walk visits the cgroup and then the ones below, level by level.
+func (g *Group) walk(dst []int, maxIDs, maxCgroups int) ([]int, error) {
+	if g.tasks == nil {
+		return dst, fmt.Errorf("list tasks: %w", ErrNoCgroup)
+	}
+	end := len(dst) + maxIDs
+	queue := []string{"."}
+	for i := 0; i < len(queue) && i < maxCgroups && len(dst) < end; i++ {
+		var err error
+		dst, err = g.tasks.threads(queue[i], dst, end)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+			if i == 0 {
+				return dst, fmt.Errorf("list tasks of %s: %w", g.tasks.path, ErrGone)
+			}
+			continue // a cgroup below was removed under our eyes
+		}
+		if err == nil {
+			queue, err = g.tasks.children(queue[i], queue)
+		}
+		if err != nil {
+			return dst, fmt.Errorf("list tasks of %s/%s: %w", g.tasks.path, queue[i], err)
+		}
+	}
+	return dst, nil
+}
+
+// threads appends the thread ids in the cgroup rel until dst has end elements.
+func (d *dir) threads(rel string, dst []int, end int) ([]int, error) {
+	name := "tasks"
+	if d.v2 {
+		name = "cgroup.threads"
+	}
+	fd, err := d.openat(rel+"/"+name, 0)
+	if err != nil {
+		return dst, err
+	}
+	defer unix.Close(fd)
+	return scanInts(fdReader(fd), dst, end)
+}
+
+// children appends the cgroups directly below rel. A directory without any,
+// which has two links, is not listed: it has some fifty files.
+func (d *dir) children(rel string, dst []string) ([]string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(d.fd, rel, &st, 0); err != nil || st.Nlink == 2 {
+		return dst, ignoreGone(err)
+	}
+	fd, err := d.openat(rel, unix.O_DIRECTORY)
+	if err != nil {
+		return dst, ignoreGone(err)
+	}
+	f := os.NewFile(uintptr(fd), rel)
+	defer f.Close()
+	entries, err := f.ReadDir(-1)
+	for _, e := range entries {
+		if e.IsDir() {
+			dst = append(dst, rel+"/"+e.Name())
+		}
+	}
+	return dst, ignoreGone(err)
+}
+
+// fdReader reads from a descriptor.
+type fdReader int
+
+func (fd fdReader) Read(b []byte) (int, error) {
+	n, err := ignoreEINTR(func() (int, error) { return unix.Read(int(fd), b) })
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return max(0, n), err
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+// scanInts appends the numbers, one on each line of r, until dst has end
+// elements.
+func scanInts(r io.Reader, dst []int, end int) ([]int, error) {
+	var buf [4096]byte
+	value, digits := 0, false
+	for {
+		n, err := r.Read(buf[:])
+		for _, c := range buf[:n] {
+			switch {
+			case c >= '0' && c <= '9' && value < 1<<31:
+				value, digits = value*10+int(c-'0'), true
+			case c == '\n' && digits:
+				if len(dst) == end {
+					return dst, nil
+				}
+				dst = append(dst, value)
+				value, digits = 0, false
+			default:
+				return dst, fmt.Errorf("task list: byte %q: %w", c, ErrFormat)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package emul
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"cloister/cgroupview"
+	"cloister/cgroupview/cgrouptest"
+)
+
+// BenchmarkRender renders from a sample that is still good (warm), and with a
+// new sample of host and container for each read (cold).
+func BenchmarkRender(b *testing.B) {
+	for depth, path := range map[string]string{"depth1": "/x", "depth7": "/a/b/c/d/e/f/x"} {
+		for name, period := range map[string]time.Duration{"warm": time.Hour, "cold": time.Nanosecond} {
+			fake := cgrouptest.New(b, cgroupview.Unified)
+			cgroup := fake.Cgroup(path)
+			cgroup.AddTask(initTask)
+			cgroup.Update(goldenValues)
+			host, err := NewHost(HostOptions{Root: fake.Root, Period: period})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer host.Close()
+			c, err := host.NewContainer(ContainerConfig{Group: cgroup.Open(), PID: initTask.TID})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			for id, f := range Files() {
+				b.Run(depth+"/"+name+"/"+f.Path, func(b *testing.B) {
+					buf := make([]byte, 0, 64<<10)
+					b.ReportAllocs()
+					for b.Loop() {
+						if _, err := c.Render(buf, FileID(id)); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestRenderDoesNotAllocate(t *testing.T) {
+	r := newRig(t, cgroupview.Unified, func(r *rig) { r.cgroup.Update(goldenValues) })
+	buf := make([]byte, 0, 64<<10)
+	for id, f := range Files() {
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := r.c.Render(buf, FileID(id)); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per Render, want 0", f.Path, n)
+		}
+	}
+}
+
+// BenchmarkParallel has all CPUs read one container.
+func BenchmarkParallel(b *testing.B) {
+	fake := cgrouptest.New(b, cgroupview.Unified)
+	cgroup := fake.Cgroup("/x")
+	host, err := NewHost(HostOptions{Root: fake.Root})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer host.Close()
+	c, err := host.NewContainer(ContainerConfig{Group: cgroup.Open()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	id, _ := Lookup("proc/meminfo")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		buf := make([]byte, 0, 4096)
+		for pb.Next() {
+			if _, err := c.Render(buf, id); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// BenchmarkSampleLoad counts the tasks of one container, as is done once per
+// loadPeriod.
+func BenchmarkSampleLoad(b *testing.B) {
+	for _, tasks := range []int{1, 100, 1000} {
+		b.Run(strconv.Itoa(tasks), func(b *testing.B) {
+			r := newRig(b, cgroupview.Unified, nil)
+			var tids []int
+			for tid := range tasks {
+				r.cgroup.SetTask(cgrouptest.Task{TID: 1000 + tid, Comm: "task", NSpid: []int{tid + 1}})
+				tids = append(tids, 1000+tid)
+			}
+			r.cgroup.Update(func(v *cgrouptest.Values) { v.Tasks = tids })
+			scratch := new(taskScratch)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.c.sampleLoad(r.clock.now(), scratch, taskBudget)
+			}
+		})
+	}
+}

@@ -1,0 +1,265 @@
+package emul
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cloister/cgroupview"
+)
+
+// ContainerConfig says what a container is.
+type ContainerConfig struct {
+	// Group is the container's cgroup. The Container closes it.
+	Group *cgroupview.Group
+	// PID is the container's init in the pid namespace of the daemon, 0 if
+	// unknown.
+	PID int
+	// Start is the CLOCK_BOOTTIME at which the container started. 0 stands
+	// for the start time of PID, or for the host's boot without one.
+	Start time.Duration
+	// TimeNamespace tells that the container has a time namespace of its own,
+	// whose boottime is the host's plus BootOffset.
+	TimeNamespace bool
+	BootOffset    time.Duration
+	// State is that of an earlier Container for the same container, nil if
+	// there was none.
+	State *State
+}
+
+// Container renders the files of one container. It is safe for concurrent use.
+type Container struct {
+	host    *Host
+	expires atomic.Int64 // when the view is too old, CLOCK_BOOTTIME
+
+	// sampling is held while the container's cgroup is read: those who find
+	// the view too old wait for one reading and share it.
+	sampling sync.Mutex
+	group    *cgroupview.Group // guarded by sampling, but for Tasks
+	spare    cgroupview.Usage  // guarded by sampling
+	closed   bool              // guarded by sampling
+
+	// counting is held while the container's tasks are counted.
+	counting sync.Mutex
+	counter  *taskCounter // guarded by counting; nil when closed
+
+	mu   sync.RWMutex // held for memory accesses only
+	view view         // guarded by mu
+}
+
+// view is one coherent sample of a container: everything that its files are
+// rendered from, but for what they take of the host beyond its sample.
+type view struct {
+	at     time.Duration
+	host   *hostSample
+	usage  cgroupview.Usage
+	cpus   cpus
+	memory memory
+	cpu    cpuClock
+	load   loadAvg
+	clock  startClock
+}
+
+// parkAfter is how long a container must not be read before the descriptors of
+// its cgroup's files are given back.
+const parkAfter = time.Minute
+
+// NewContainer returns a Container with a first sample taken, so that its
+// counters and averages begin now. It returns cgroupview.ErrGone if the cgroup
+// has been removed. The group is closed on error, too.
+func (h *Host) NewContainer(cfg ContainerConfig) (*Container, error) {
+	c, err := h.newContainer(cfg)
+	if err != nil {
+		cfg.Group.Close()
+		return nil, fmt.Errorf("new container: %w", err)
+	}
+	h.loads.add(c)
+	return c, nil
+}
+
+func (h *Host) newContainer(cfg ContainerConfig) (*Container, error) {
+	start, err := h.startOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	now := h.now()
+	c := &Container{host: h, group: cfg.Group, counter: newTaskCounter(h.root, cfg.Group, cfg.PID)}
+	c.view.start(start, now, cfg)
+	if err := c.count(now, new(taskScratch), taskBudget); err != nil && !errors.Is(err, cgroupview.ErrNoCgroup) {
+		return nil, err
+	}
+	if err := c.refresh(now); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// start sets the view to the beginning of the container's time.
+func (v *view) start(start, now time.Duration, cfg ContainerConfig) {
+	v.clock = startClock{origin: start}
+	if cfg.TimeNamespace {
+		v.clock = startClock{origin: -cfg.BootOffset, bootOffset: cfg.BootOffset}
+	}
+	if cfg.State != nil && cfg.State.valid(now) {
+		v.cpu, v.load = cfg.State.CPU.clone(), cfg.State.Load
+		return
+	}
+	v.cpu.At = min(start, now)
+	v.cpu.lead = max(0, v.cpu.At-v.clock.origin)
+	v.load.At = now
+}
+
+// startOf returns the start time of a container.
+func (h *Host) startOf(cfg ContainerConfig) (time.Duration, error) {
+	if cfg.Start != 0 || cfg.PID == 0 {
+		return cfg.Start, nil
+	}
+	path := h.root.Path("proc", strconv.Itoa(cfg.PID), "stat")
+	stat, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	start, err := taskStart(stat)
+	if err != nil {
+		return 0, fmt.Errorf("parse %s: %w", path, err)
+	}
+	return start, nil
+}
+
+// Render appends the content of a file to dst. The error wraps
+// cgroupview.ErrGone if the container's cgroup has been removed, and
+// os.ErrClosed after Close; dst is then returned as it was.
+func (c *Container) Render(dst []byte, id FileID) ([]byte, error) {
+	f, err := lookup(id)
+	if err != nil {
+		return dst, err
+	}
+	now := c.host.now()
+	in, err := c.host.input(now, f.needs)
+	if err == nil {
+		err = c.refresh(now)
+	}
+	if err != nil {
+		return dst, fmt.Errorf("render %s: %w", f.Path, err)
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	in.now = max(now, c.view.at)
+	return f.render(dst, &c.view, in), nil
+}
+
+// refresh sees to it that the view is no more than one period old at the time
+// now.
+func (c *Container) refresh(now time.Duration) error {
+	if int64(now) < c.expires.Load() {
+		return nil
+	}
+	c.sampling.Lock()
+	defer c.sampling.Unlock()
+	if int64(now) < c.expires.Load() {
+		return nil
+	}
+	if c.closed {
+		return os.ErrClosed
+	}
+	host, err := c.host.sample.get(now)
+	if err != nil {
+		return err
+	}
+	if err := c.group.Read(&c.spare); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view.take(c.host.now(), &host.value, &c.spare)
+	c.expires.Store(int64(host.at + c.host.period))
+	return nil
+}
+
+// take makes a new sample the current one. It swaps *u for the usage of the last
+// sample, so that both are used in turn.
+func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) {
+	v.usage, *u = *u, v.usage
+	v.at, v.host = now, host
+	v.memory = newMemory(host.meminfo, &v.usage)
+	v.cpus = newCPUs(host.online, &v.usage)
+	v.cpu.advance(now, &v.cpus, &v.usage)
+}
+
+// sampleLoad is called once per loadPeriod. A container whose tasks cannot be
+// listed keeps its figures: it is gone, or one that has no cgroup of its own.
+func (c *Container) sampleLoad(now time.Duration, scratch *taskScratch, limit int) {
+	_ = c.count(now, scratch, limit)
+	idle := now > time.Duration(c.expires.Load())+parkAfter
+	if idle && c.sampling.TryLock() { // never wait here for one container's reading
+		defer c.sampling.Unlock()
+		c.group.Park()
+	}
+}
+
+// count looks at up to limit tasks of the container and updates its load.
+func (c *Container) count(now time.Duration, scratch *taskScratch, limit int) error {
+	c.counting.Lock()
+	defer c.counting.Unlock()
+	if c.counter == nil {
+		return os.ErrClosed
+	}
+	n, lastPID, err := c.counter.count(scratch, limit)
+	if err != nil {
+		return err
+	}
+	forks := n.total
+	if c.counter.ownNamespace() {
+		forks = max(forks, lastPID)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &c.view.load
+	if all := int(c.view.usage.Pids); n.total == limit && all > limit {
+		n.scale(all)
+	}
+	l.LastPID = max(l.LastPID, lastPID)
+	l.Forks = max(l.Forks, forks)
+	l.update(now, n)
+	return nil
+}
+
+// scale takes the tasks that were counted for all.
+func (n *taskCount) scale(all int) {
+	n.running = n.running * all / n.total
+	n.blocked = n.blocked * all / n.total
+	n.total = all
+}
+
+// Populated reports whether the container still has tasks, at any depth of its
+// cgroup. The error wraps cgroupview.ErrGone if the cgroup has been removed,
+// cgroupview.ErrNoCgroup if there never was one of the container's own, and
+// os.ErrClosed after Close.
+func (c *Container) Populated() (bool, error) {
+	c.counting.Lock()
+	defer c.counting.Unlock()
+	if c.counter == nil {
+		return false, os.ErrClosed
+	}
+	return c.counter.group.Populated()
+}
+
+// Close releases the container's cgroup. It waits for a sample that is being
+// taken; a later Render returns os.ErrClosed.
+func (c *Container) Close() {
+	c.host.loads.remove(c)
+	c.counting.Lock()
+	defer c.counting.Unlock()
+	c.sampling.Lock()
+	defer c.sampling.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed, c.counter = true, nil
+	c.expires.Store(0)
+	c.group.Close()
+}

@@ -1,0 +1,57 @@
+package emul
+
+import (
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cloister/cgroupview"
+)
+
+// The index of a file is part of node ids in use: this list only grows.
+func TestFileIDsStay(t *testing.T) {
+	want := []string{
+		"proc/cpuinfo", "proc/diskstats", "proc/loadavg", "proc/meminfo",
+		"proc/stat", "proc/swaps", "proc/uptime", "sys/devices/system/cpu/online",
+	}
+	var got []string
+	for i, f := range Files() {
+		got = append(got, f.Path)
+		if id, ok := Lookup(f.Path); !ok || id != FileID(i) {
+			t.Errorf("Lookup(%s) = %d, %v, want %d", f.Path, id, ok, i)
+		}
+		if f.Mode&^0o777 != 0 || f.Mode == 0 {
+			t.Errorf("%s has mode %o", f.Path, f.Mode)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if _, ok := Lookup("proc/unknown"); ok {
+		t.Error("Lookup finds a file that is not there")
+	}
+}
+
+func TestSupported(t *testing.T) {
+	r := newRig(t, cgroupview.Unified, func(r *rig) {
+		r.fake.Write("proc/cpuinfo", "vendor_id       : IBM/S390\n# processors    : 2\n")
+		if err := os.Remove(r.fake.Root.Path("proc/swaps")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for i, f := range Files() {
+		want := f.Path != "proc/cpuinfo" && f.Path != "proc/swaps"
+		if got, err := r.host.Supported(FileID(i)); err != nil || got != want {
+			t.Errorf("Supported(%s) = %v, %v, want %v", f.Path, got, err, want)
+		}
+	}
+	for _, id := range []FileID{-1, FileID(len(files))} {
+		if _, err := r.host.Supported(id); err == nil {
+			t.Errorf("Supported(%d) takes no error", id)
+		}
+		if _, err := r.c.Render(nil, id); err == nil {
+			t.Errorf("Render(%d) takes no error", id)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package emul
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cloister/cgroupview"
+	"cloister/cgroupview/cgrouptest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestGolden renders every file of one container on different hosts.
+func TestGolden(t *testing.T) {
+	for _, tt := range []struct {
+		host   string
+		mode   cgroupview.Mode
+		online string
+	}{
+		{"x86-6.18", cgroupview.Hybrid, "0-1"},
+		{"x86-6.1", cgroupview.Unified, "0-3"},
+		{"arm64", cgroupview.Unified, "0-3"},
+	} {
+		t.Run(tt.host, func(t *testing.T) {
+			r := newRig(t, tt.mode, func(r *rig) {
+				if err := copyHost(r.fake, tt.host); err != nil {
+					t.Fatal(err)
+				}
+				r.fake.Write("sys/devices/system/cpu/online", tt.online+"\n")
+				r.cgroup.AddTask(cgrouptest.Task{TID: 510, Comm: "worker", State: 'R', NSpid: []int{12}})
+				r.cgroup.Update(goldenValues)
+			})
+			r.tickLoads(6)
+			var got strings.Builder
+			for _, f := range Files() {
+				got.WriteString("== " + f.Path + "\n" + r.read(f.Path))
+			}
+			compareGolden(t, filepath.Join("testdata/golden", tt.host+"-"+tt.mode.String()), got.String())
+		})
+	}
+}
+
+// goldenValues are those of a container of 512 MiB and 1.5 CPUs that is busy.
+func goldenValues(v *cgrouptest.Values) {
+	v.MemoryMax, v.MemoryCurrent = 512*mib, 300*mib
+	v.SwapMax, v.SwapCurrent = 256*mib, 10*mib
+	v.Bandwidth = cgroupview.Bandwidth{Quota: 150000, Period: 100000}
+	v.CPUs = "0-1"
+	v.CPUTime[1] = cgroupview.CPUTime{User: uint64(12 * time.Second), System: uint64(3 * time.Second)}
+	v.IO = []cgroupview.DeviceIO{
+		{Major: 254, RBytes: 20 * mib, RIOs: 160, WBytes: 4 * mib, WIOs: 33},
+		{Major: 259, RBytes: 20 * mib, RIOs: 160, WBytes: 4 * mib, WIOs: 33},
+	}
+	v.Stat = cgroupview.MemoryStat{
+		Anon: 180 * mib, File: 100 * mib, Shmem: 4 * mib, FileMapped: 30 * mib, FileDirty: 256 * kib, AnonThp: 64 * mib,
+		InactiveAnon: 100 * mib, ActiveAnon: 84 * mib, InactiveFile: 60 * mib, ActiveFile: 36 * mib,
+		KernelStack: 512 * kib, Pagetables: 900 * kib, Percpu: 100 * kib,
+		Slab: 10 * mib, SlabReclaimable: 6 * mib, SlabUnreclaimable: 4 * mib, Swapcached: 128 * kib,
+	}
+}
+
+// copyHost replaces files of the fake host by those that testdata has of it.
+func copyHost(h *cgrouptest.Host, name string) error {
+	host := os.DirFS("testdata/hosts/" + name)
+	return fs.WalkDir(host, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(host, path)
+		h.Write(path, string(text))
+		return err
+	})
+}
+
+func compareGolden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}

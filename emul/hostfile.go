@@ -1,0 +1,107 @@
+package emul
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// hostFile is a file of the host that is read again and again. It is opened at
+// the first read and then kept. Not safe for concurrent use.
+type hostFile struct {
+	path string
+	f    *os.File
+	buf  []byte
+}
+
+// read returns the whole content, which the next read overwrites.
+func (h *hostFile) read() ([]byte, error) {
+	if h.f == nil {
+		f, err := os.Open(h.path)
+		if err != nil {
+			return nil, err
+		}
+		h.f, h.buf = f, make([]byte, 8192)
+	}
+	for n := 0; ; {
+		if n == len(h.buf) {
+			h.buf = append(h.buf, make([]byte, len(h.buf))...)
+		}
+		m, err := h.f.ReadAt(h.buf[n:], int64(n))
+		n += m
+		if errors.Is(err, io.EOF) {
+			return h.buf[:n], nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (h *hostFile) close() {
+	if h.f != nil {
+		h.f.Close()
+		h.f = nil
+	}
+}
+
+// readParsed reads a host file and parses it.
+func readParsed[T any](h *hostFile, parse func([]byte) (T, error)) (T, error) {
+	var zero T
+	b, err := h.read()
+	if err != nil {
+		return zero, err
+	}
+	v, err := parse(b)
+	if err != nil {
+		return zero, fmt.Errorf("parse %s: %w", h.path, err)
+	}
+	return v, nil
+}
+
+// cached is a value that is derived from files of the host, at most once per
+// period. Values are immutable once made.
+type cached[T any] struct {
+	period time.Duration
+	read   func(now time.Duration) (T, error)
+
+	// refresh is held while the files are read: those who find the value too
+	// old wait for one reading and share it. No other lock is taken below.
+	refresh sync.Mutex
+	current atomic.Pointer[stamped[T]]
+}
+
+type stamped[T any] struct {
+	at    time.Duration // no later than the reading
+	value T
+}
+
+// get returns a value that is at most one period old at the time now.
+func (c *cached[T]) get(now time.Duration) (*stamped[T], error) {
+	if s := c.fresh(now); s != nil {
+		return s, nil
+	}
+	c.refresh.Lock()
+	defer c.refresh.Unlock()
+	if s := c.fresh(now); s != nil {
+		return s, nil
+	}
+	v, err := c.read(now)
+	if err != nil {
+		return nil, err
+	}
+	s := &stamped[T]{at: now, value: v}
+	c.current.Store(s)
+	return s, nil
+}
+
+func (c *cached[T]) fresh(now time.Duration) *stamped[T] {
+	if s := c.current.Load(); s != nil && now < s.at+c.period {
+		return s
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+package emul
+
+import "time"
+
+// State is what a container's counters go on from when its daemon is started
+// again. It is plain data, to be stored as JSON and not to be looked into.
+//
+// A State should be stored whenever limits may have changed, and from time to
+// time: what was used since is known from the cgroup, but what could have been
+// used is then reckoned with the limits at the restart.
+type State struct {
+	CPU  cpuClock
+	Load loadAvg
+}
+
+// State returns the container's counters as of its last sample.
+func (c *Container) State() State {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return State{CPU: c.view.cpu.clone(), Load: c.view.load}
+}
+
+// valid reports whether the state was taken since the host was booted.
+func (s *State) valid(now time.Duration) bool { return s.CPU.At <= now && s.Load.At <= now+loadPeriod }
