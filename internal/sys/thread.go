@@ -1,0 +1,114 @@
+package sys
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const secbitNoSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP, linux/securebits.h
+
+// AsFSUser runs f while the calling thread acts on files as uid and gid but
+// keeps all its capabilities. An overlay mounted by f creates files with these
+// ids. The thread must be locked.
+func AsFSUser(uid, gid uint32, f func() error) error {
+	return keepingCapabilities(func() error {
+		return withID(unix.SYS_SETFSGID, gid, func() error { return withID(unix.SYS_SETFSUID, uid, f) })
+	})
+}
+
+// AsUser runs f while uid is the calling thread's effective user, with all its
+// capabilities. The thread must be locked.
+func AsUser(uid uint32, f func() error) error {
+	return keepingCapabilities(func() (err error) {
+		if err := setEffectiveUser(int(uid)); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, setEffectiveUser(0)) }()
+		return f()
+	})
+}
+
+// setEffectiveUser changes one thread only, unlike the C library's function of
+// this name.
+func setEffectiveUser(uid int) error {
+	const keep = ^uintptr(0)
+	_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep)
+	if errno != 0 {
+		return os.NewSyscallError("setresuid", errno)
+	}
+	return nil
+}
+
+// keepingCapabilities runs f while a change of user does not take the thread's
+// capabilities.
+func keepingCapabilities(f func() error) (err error) {
+	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
+	if err != nil {
+		return os.NewSyscallError("prctl PR_GET_SECUREBITS", err)
+	}
+	if err := setSecurebits(bits | secbitNoSetuidFixup); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, setSecurebits(bits)) }()
+	return f()
+}
+
+// withID runs f with a file system user or group id. setfsuid(2) and setfsgid(2)
+// return the previous id and no error: whether it worked shows in what a further
+// call with an id that no user has returns.
+func withID(call uintptr, id uint32, f func() error) (err error) {
+	old, _, _ := unix.RawSyscall(call, uintptr(id), 0, 0)
+	defer func() {
+		unix.RawSyscall(call, old, 0, 0)
+	}()
+	if now, _, _ := unix.RawSyscall(call, ^uintptr(0), 0, 0); uint32(now) != id {
+		return os.NewSyscallError("setfsuid", unix.EPERM)
+	}
+	return f()
+}
+
+func setSecurebits(bits int) error {
+	return os.NewSyscallError("prctl PR_SET_SECUREBITS", unix.Prctl(unix.PR_SET_SECUREBITS, uintptr(bits), 0, 0, 0))
+}
+
+// InDir runs f with the directory dir as the calling thread's working directory.
+// The thread must be locked and not share its working directory (UnshareMounts,
+// UnshareFS).
+func InDir(dir *FD, f func() error) (err error) {
+	old, err := Open(".", unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, os.NewSyscallError("fchdir", unix.Fchdir(old.fd)), old.Close())
+	}()
+	if err := unix.Fchdir(dir.fd); err != nil {
+		return os.NewSyscallError("fchdir", err)
+	}
+	return f()
+}
+
+// InNetwork runs f with the calling thread in a network namespace. The thread must
+// be locked.
+func InNetwork(ns *Namespace, f func() error) (err error) {
+	return inNamespace(ns, "net", NewNet, f)
+}
+
+// InIPC and InUTS do the same for the other namespaces that sysctls belong to.
+func InIPC(ns *Namespace, f func() error) error { return inNamespace(ns, "ipc", NewIPC, f) }
+func InUTS(ns *Namespace, f func() error) error { return inNamespace(ns, "uts", NewUTS, f) }
+
+func inNamespace(ns *Namespace, kind string, flag int, f func() error) (err error) {
+	old, err := OpenThreadNamespace(kind)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	if err := ns.Enter(flag); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, old.Enter(flag)) }()
+	return f()
+}
