@@ -1,0 +1,67 @@
+// Package lowlevel finds the low-level runtime, runc or crun, that cloister hands
+// containers to.
+package lowlevel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// ErrNone is returned when no runtime is installed.
+var ErrNone = errors.New("no low-level runtime found")
+
+// Search returns the path of the first runtime of a list, by name or path, that is
+// installed. Cloister itself, under whatever name, is never one.
+func Search(names []string) (string, error) {
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil || isSelf(path) {
+			continue
+		}
+		return filepath.Abs(path)
+	}
+	return "", fmt.Errorf("%w: looked for %v; install runc or crun, or name another in cloister.runtimes of the settings", ErrNone, names)
+}
+
+// isSelf reports whether path is this program. One that can't be looked at is
+// taken for it.
+func isSelf(path string) bool {
+	self, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return true
+	}
+	info, err := os.Stat(path)
+	return err != nil || os.SameFile(self, info)
+}
+
+const link = "runtime"
+
+// Publish leaves a link to the runtime in the run directory, where Find looks. It
+// stays when the daemon stops: containers must be stopped and deleted by the
+// runtime that started them.
+func Publish(runDir, path string) error {
+	temp := filepath.Join(runDir, link+".new")
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(path, temp); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(runDir, link))
+}
+
+// Find returns the runtime to use: the given one, else the daemon's, else whatever
+// is installed.
+func Find(given, runDir string) (string, error) {
+	if given == "" {
+		given, _ = os.Readlink(filepath.Join(runDir, link)) // none is published before the first daemon
+	}
+	names := []string{"runc", "crun"}
+	if given != "" {
+		names = []string{given}
+	}
+	return Search(names)
+}
