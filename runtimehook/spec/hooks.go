@@ -1,0 +1,19 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// AddHook appends a hook to a stage ("prestart", "poststop"), after those of the
+// engine: dockerd's own prestart hook has to come first. An earlier hook of the
+// same stage that runs the same program is replaced.
+func (d *Document) AddHook(stage string, h specs.Hook) {
+	hooks := d.section("hooks")
+	others := slices.DeleteFunc(elements(hooks, stage), func(e any) bool {
+		o, ok := e.(object)
+		return ok && o["path"] == h.Path
+	})
+	hooks[stage] = append(others, generic(h))
+}
