@@ -1,0 +1,57 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"cloister/internal/sys"
+	"cloister/runtimehook/spec"
+)
+
+// Sysctls writes sysctls (dotted names) in the namespaces of process pid, whose
+// root is the host's user root. The calling thread must be locked.
+func Sysctls(pid int, root uint32, values map[string]string) error {
+	for name, value := range values {
+		if err := writeSysctl(pid, root, name, value); err != nil {
+			return fmt.Errorf("sysctl %s=%q: %w", name, value, err)
+		}
+	}
+	return nil
+}
+
+var sysctlName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[A-Za-z0-9_/-]+)+$`)
+
+var enter = map[string]func(*sys.Namespace, func() error) error{
+	"net": sys.InNetwork, "ipc": sys.InIPC, "uts": sys.InUTS,
+}
+
+func writeSysctl(pid int, root uint32, name, value string) error {
+	if !sysctlName.MatchString(name) {
+		return fmt.Errorf("%q is no name of a sysctl", name)
+	}
+	kind := spec.SysctlNamespace(name)
+	in, ok := enter[kind]
+	if !ok {
+		return errors.New("it belongs to the host and not to a namespace")
+	}
+	ns, err := sys.OpenPIDNamespace(pid, kind)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	path := filepath.Join("/proc/sys", strings.NewReplacer(".", "/", "/", ".").Replace(name))
+	write := func() error { return os.WriteFile(path, []byte(value), 0) }
+	return in(ns, func() error {
+		err := write()
+		if errors.Is(err, os.ErrPermission) {
+			// Since Linux 6.9 those of an ipc namespace are its own root's, and
+			// only that user's.
+			err = sys.AsUser(root, write)
+		}
+		return err
+	})
+}

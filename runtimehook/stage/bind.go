@@ -1,0 +1,76 @@
+package stage
+
+import (
+	"fmt"
+
+	"cloister/internal/sys"
+	"cloister/runtimehook/hostpath"
+)
+
+// Bind is a bind mount to be staged.
+type Bind struct {
+	Source            *hostpath.File
+	Recursive         bool // with what is mounted below
+	ReadOnly          bool
+	RecursiveReadOnly bool
+	// EngineOwned sources are the engine's own files for this container, readable
+	// by all: where their file system can't be id-mapped they are taken as they
+	// are.
+	EngineOwned bool
+}
+
+// Bind stages bind mount number i. It returns the new source and the options that
+// the container's mount must have besides its own, because in a user namespace a
+// mount can't have fewer restrictions than its source.
+func (a *Area) Bind(i int, b Bind) (source string, options []string, err error) {
+	source, err = a.stageBind(i, b)
+	if err != nil {
+		return "", nil, fmt.Errorf("bind mount: %w", err)
+	}
+	restrictions, err := sys.MountRestrictions(source)
+	if err != nil {
+		return "", nil, err
+	}
+	return source, restrictions.Options(), nil
+}
+
+func (a *Area) stageBind(i int, b Bind) (string, error) {
+	tree, err := a.cloneBind(b)
+	if err != nil {
+		return "", err
+	}
+	defer tree.Close()
+	var attrs sys.Attr
+	if !b.Source.Stat.IsDevice() {
+		attrs |= sys.NoDev
+	}
+	if b.ReadOnly {
+		attrs |= sys.ReadOnly
+	}
+	if err := tree.Set(attrs, false); err != nil {
+		return "", err
+	}
+	if b.RecursiveReadOnly {
+		if err := tree.Set(sys.ReadOnly, true); err != nil {
+			return "", err
+		}
+	}
+	if err := tree.MakeSlave(); err != nil {
+		return "", err
+	}
+	return a.attach(tree, number(i), b.Source.Stat.IsDir())
+}
+
+// cloneBind clones a source and shifts its owners. Device nodes keep theirs: the
+// host's file system for them has no id-mapping, and those that a container may
+// have are for everybody.
+func (a *Area) cloneBind(b Bind) (*sys.Tree, error) {
+	if b.Source.Stat.IsDevice() {
+		return sys.CloneTree(b.Source.FD, false)
+	}
+	tree, err := a.clone(b.Source, b.Recursive)
+	if err != nil && b.EngineOwned {
+		return sys.CloneTree(b.Source.FD, b.Recursive)
+	}
+	return tree, err
+}
