@@ -1,0 +1,194 @@
+// Package api is the daemon's control interface: HTTP with JSON bodies over a unix
+// socket that only root can use. It is how the runtime wrapper, the hooks and the
+// command line talk to the daemon; there is no other way in.
+//
+// Types are shared by both sides. A path begins with the version; within a
+// version fields are only added.
+package api
+
+import (
+	"path/filepath"
+	"time"
+
+	"cloister/cgroupview"
+	"cloister/internal/sys"
+	"cloister/runtimehook/idrange"
+	"cloister/runtimehook/policy"
+)
+
+// Version is the first element of every path.
+const Version = "v1"
+
+// DefaultRunDir is where the daemon keeps what lives as long as the host is up.
+const DefaultRunDir = "/run/cloister"
+
+// DefaultStateDir is where it keeps what it must know again after a restart.
+const DefaultStateDir = "/var/lib/cloister"
+
+// SocketPath returns the control socket of the daemon with a run directory.
+func SocketPath(runDir string) string { return filepath.Join(runDir, "control.sock") }
+
+// Status is what the daemon says of itself.
+type Status struct {
+	Version    string `json:"version"`
+	PID        int    `json:"pid"`
+	WorkerPID  int    `json:"workerPid"` // the process that serves the views
+	Containers int    `json:"containers"`
+	// Views are the paths of the files that containers get.
+	Views    []string `json:"views"`
+	RunDir   string   `json:"runDir"`
+	StateDir string   `json:"stateDir"`
+	IDRegion IDRegion `json:"idRegion"`
+	Runtime  Runtime  `json:"runtime"`
+	// Features tells what this host's kernel and runtime can do.
+	Features map[string]bool `json:"features"`
+}
+
+// IDRegion is the region of user ids and how much of it containers use.
+type IDRegion struct {
+	Start uint32 `json:"start"`
+	Size  uint32 `json:"size"`
+	Used  uint64 `json:"used"`
+}
+
+// Runtime is a low-level runtime.
+type Runtime struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	// TimeNamespace tells whether it can give a container a time namespace.
+	TimeNamespace bool `json:"timeNamespace"`
+}
+
+// Container is a container as `cloister ps` shows it.
+type Container struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	PID       int       `json:"pid"` // of its init, 0 while it is being made
+	UIDStart  uint32    `json:"uidStart"`
+	Size      uint32    `json:"size"`
+	Engine    string    `json:"engine"`
+	Runtime   string    `json:"runtime"`
+	Cgroup    string    `json:"cgroup"`
+	CreatedAt time.Time `json:"createdAt"`
+	// Views are the files of /proc and /sys that are the container's own.
+	Views []string `json:"views"`
+}
+
+// ContainerDetails is a container as `cloister inspect` shows it.
+type ContainerDetails struct {
+	Container
+	Key         string           `json:"key"`
+	State       string           `json:"state"`
+	Bundle      string           `json:"bundle"`
+	RuntimeRoot string           `json:"runtimeRoot"`
+	ViewsPath   string           `json:"viewsPath"`
+	Cgroups     cgroupview.Paths `json:"cgroups"`
+	// SharesWith are the containers in the same user namespace.
+	SharesWith []string `json:"sharesWith"`
+}
+
+// Rules is what the wrapper needs to know before it registers a container.
+type Rules struct {
+	Policy policy.Lists `json:"policy"`
+	// Runtimes are the low-level runtimes to look for, by name or path.
+	Runtimes []string `json:"runtimes"`
+}
+
+// Registration announces a container that is about to be created.
+type Registration struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Engine      string `json:"engine"`
+	Bundle      string `json:"bundle"`
+	Runtime     string `json:"runtime"`     // path of the low-level runtime
+	RuntimeRoot string `json:"runtimeRoot"` // its --root
+	// PID is the process that becomes the runtime; when it ends before the
+	// container has started, the registration ends.
+	PID int `json:"pid"`
+	// UpperDir is the upper directory of the root file system's overlay, if it is
+	// one: cloister's work directory beside it ends with the registration.
+	UpperDir string `json:"upperDir,omitempty"`
+	// UserNamespace, if set, is the one that owns the namespaces which the
+	// container shares with another container.
+	UserNamespace *sys.FileID `json:"userNamespace,omitempty"`
+	// EngineIDs, if set, is the range that the engine has chosen itself; a size of
+	// 0 means that its prestart hook will see it.
+	EngineIDs *idrange.Range `json:"engineIds,omitempty"`
+}
+
+// Grant is the answer to a Registration.
+type Grant struct {
+	// Key names the registration from now on.
+	Key string `json:"key"`
+	// Dir is the container's directory below the run directory.
+	Dir string        `json:"dir"`
+	IDs idrange.Range `json:"ids"`
+	// OwnerPID is the init of the container whose user namespace is joined, else 0.
+	OwnerPID int     `json:"ownerPid"`
+	Runtime  Runtime `json:"runtime"`
+}
+
+// Promise is what the wrapper tells the daemon after it has written the
+// container's config: what the prestart hook shall find.
+type Promise struct {
+	// Namespaces are those that the container has of its own besides the ones
+	// that every container must have, by their names in /proc/<pid>/ns.
+	Namespaces []string `json:"namespaces,omitempty"`
+	// TimeOffset is the boottime offset of the container's time namespace, in
+	// nanoseconds; nil without one.
+	TimeOffset *int64 `json:"timeOffset,omitempty"`
+	// Sysctls are to be written from outside, in the container's namespaces.
+	Sysctls map[string]string `json:"sysctls,omitempty"`
+	// SharedMounts tells that the staged mounts are in the host's mount namespace
+	// and have to be cleared.
+	SharedMounts bool `json:"sharedMounts,omitempty"`
+}
+
+// Start is what the prestart hook reports of a container that is about to start.
+type Start struct {
+	ID     string `json:"id"`
+	PID    int    `json:"pid"`
+	Bundle string `json:"bundle"`
+	// Key is the registration's, empty for a container that did not come through
+	// the wrapper.
+	Key string `json:"key,omitempty"`
+	// Name and Engine are set for one that did not come through the wrapper.
+	Name   string `json:"name,omitempty"`
+	Engine string `json:"engine,omitempty"`
+}
+
+// Views tells the prestart hook what to attach.
+type Views struct {
+	Key string `json:"key"`
+	// Attached tells that the container has its views already: two hooks ran.
+	Attached bool `json:"attached"`
+	// Dir holds the container's view files, in the daemon's mount namespace.
+	Dir string `json:"dir"`
+	// Files are the paths below Dir and, with a slash before, in the container.
+	Files []string `json:"files"`
+	// IDs is the container's range.
+	IDs     idrange.Range `json:"ids"`
+	Promise Promise       `json:"promise"`
+	// StageDir is the container's directory, for clearing shared mounts.
+	StageDir string `json:"stageDir"`
+}
+
+// Attached is what the hook reports in the end.
+type Attached struct {
+	Files []string `json:"files"`
+}
+
+// Refusal says why a container was not started.
+type Refusal struct {
+	ID     string `json:"id"`
+	By     string `json:"by"` // the wrapper or a hook
+	Reason string `json:"reason"`
+}
+
+// Error is the body of every answer that is not a success.
+type Error struct {
+	Message string `json:"error"`
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
