@@ -1,0 +1,81 @@
+package contain
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"cloister/internal/sys"
+	"cloister/runtimehook/spec"
+)
+
+// hookTimeout bounds each hook, in seconds: engines wait without a limit.
+const hookTimeout = 10
+
+// rewrite changes the config, but for what stage has changed. It can't fail: what
+// may has been tried before.
+func (j *job) rewrite() {
+	j.userNamespace()
+	j.doc.SetNamespace(specs.CgroupNamespace, "")
+	j.promise.Namespaces = append(j.promise.Namespaces, "cgroup")
+	j.timeNamespace()
+	j.doc.KeepCapabilities(func(name string) bool { return j.capabilities[name] })
+	if !j.capabilities["CAP_SYS_RESOURCE"] {
+		j.doc.CapRlimits(sys.HardLimit)
+	}
+	devices := j.policy.Devices(j.request)
+	j.doc.KeepDevices(devices.Keep)
+	if devices.Rules != nil {
+		j.doc.SetDeviceRules(devices.Rules)
+	}
+	j.doc.ProtectPaths()
+	j.sysctls()
+	j.hooks()
+}
+
+func (j *job) userNamespace() {
+	if !j.ownIDs() {
+		return
+	}
+	path := ""
+	if j.grant.OwnerPID != 0 {
+		path = fmt.Sprintf("/proc/%d/ns/user", j.grant.OwnerPID)
+	}
+	j.doc.SetNamespace(specs.UserNamespace, path)
+	j.doc.SetIDMappings(j.grant.IDs.Start, j.grant.IDs.Size)
+}
+
+// timeNamespace lets the container's clocks since boot begin now, so that its
+// uptime, the boot time in its /proc/stat and the start times of its processes
+// agree. A container that shares namespaces with another stays with the host's
+// clocks, as the other may have been there before.
+func (j *job) timeNamespace() {
+	if !j.grant.Runtime.TimeNamespace || j.sharing.owner != nil || j.doc.Namespace(specs.TimeNamespace) != nil {
+		return
+	}
+	now := sys.BootTime()
+	back := specs.LinuxTimeOffset{Secs: -int64(now.Seconds())}
+	j.doc.SetNamespace(specs.TimeNamespace, "")
+	j.doc.SetTimeOffsets(map[string]specs.LinuxTimeOffset{"boottime": back, "monotonic": back})
+	j.promise.Namespaces = append(j.promise.Namespaces, "time")
+	offset := back.Secs * 1e9
+	j.promise.TimeOffset = &offset
+}
+
+func (j *job) sysctls() {
+	j.promise.Sysctls = j.doc.TakeSysctls(j.sharing.network != nil)
+	j.doc.FitPingGroups(j.grant.IDs.Size)
+	spec.ShiftPingGroups(j.promise.Sysctls, j.grant.IDs.Start, j.grant.IDs.Size)
+}
+
+func (j *job) hooks() {
+	timeout := hookTimeout
+	for _, stage := range []string{"prestart", "poststop"} {
+		j.doc.AddHook(stage, specs.Hook{
+			Path:    j.Hook,
+			Args:    []string{"cloister", "hook", stage, "--run-dir", j.client.RunDir(), "--key", j.grant.Key},
+			Timeout: &timeout,
+			Env:     []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		})
+	}
+}

@@ -1,0 +1,76 @@
+package contain
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"cloister/runtimehook/idrange"
+	"cloister/runtimehook/spec"
+	"cloister/runtimehook/stage"
+)
+
+// ownIDs reports whether the ids of the container are cloister's to choose, so
+// that its files have to be shifted. Otherwise its engine has done both.
+func (j *job) ownIDs() bool { return j.doc.Namespace(specs.UserNamespace) == nil }
+
+// stage builds the container's file systems and points the config to them.
+func (j *job) stage() (err error) {
+	var ids *idrange.Range
+	if j.ownIDs() {
+		ids = &j.grant.IDs
+	}
+	area, err := stage.Open(j.grant.Dir, ids, j.mounts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, area.Close()) }()
+	j.promise.SharedMounts = !j.PrivateMounts
+	if j.root != nil {
+		path, err := area.Rootfs(j.root, j.grant.IDs, j.grant.Key)
+		if err != nil {
+			return err
+		}
+		j.doc.SetRoot(path)
+	}
+	for i := range j.doc.Spec.Mounts {
+		if err := j.stageMount(area, i); err != nil {
+			return fmt.Errorf("%s: %w", j.doc.Spec.Mounts[i].Destination, err)
+		}
+	}
+	return nil
+}
+
+func (j *job) stageMount(area *stage.Area, i int) error {
+	m := &j.doc.Spec.Mounts[i]
+	if source, ok := j.request.Sources[i]; ok {
+		path, options, err := area.Bind(i, stage.Bind{
+			Source:            source,
+			Recursive:         spec.IsRecursive(m),
+			ReadOnly:          slices.Contains(m.Options, "ro") || slices.Contains(m.Options, "rro"),
+			RecursiveReadOnly: slices.Contains(m.Options, "rro"),
+			EngineOwned:       j.engine.Owns(source.Path, m),
+		})
+		if err != nil {
+			return err
+		}
+		j.doc.SetMountSource(i, path)
+		j.doc.AddMountOptions(i, options...)
+		if j.ownIDs() {
+			j.doc.DropIDMapping(i)
+		}
+		return nil
+	}
+	if m.Type == "sysfs" && j.sharing.network != nil {
+		path, err := area.Sysfs(j.sharing.network)
+		if err != nil {
+			return err
+		}
+		j.doc.SetMountSource(i, path)
+		j.doc.SetMountType(i, "bind")
+		j.doc.AddMountOptions(i, "bind", "nosuid", "nodev", "noexec")
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package hook
+
+import (
+	"fmt"
+	"io"
+
+	"cloister/internal/api"
+	"cloister/runtimehook/attach"
+	"cloister/runtimehook/engine"
+	"cloister/runtimehook/stage"
+)
+
+// Prestart verifies a container that is about to start and attaches its views. key
+// is that of its registration, empty if the hook stands in an engine's own list. It
+// must be called on a locked thread, which it leaves in the container's mount
+// namespace.
+func Prestart(client *api.Client, key string, stdin io.Reader) error {
+	s, err := readState(stdin)
+	if err != nil {
+		return err
+	}
+	if err := prestart(client, key, s); err != nil {
+		// crun throws away what a hook says on standard error.
+		_ = client.Refused(&api.Refusal{ID: s.ID, By: "prestart hook", Reason: err.Error()})
+		return err
+	}
+	return nil
+}
+
+func prestart(client *api.Client, key string, s *state) error {
+	doc, err := s.config()
+	if err != nil {
+		return err
+	}
+	if s.Root == "" {
+		s.Root = doc.Spec.Root.Path
+	}
+	e := engine.Recognise(engine.Call{ID: s.ID, Bundle: s.Bundle, Spec: doc.Spec, RunDir: client.RunDir()})
+	views, err := client.Start(&api.Start{
+		ID: s.ID, PID: s.PID, Bundle: s.Bundle, Key: key, Name: e.ContainerName(), Engine: e.Name,
+	})
+	if err != nil || views.Attached {
+		return err
+	}
+	files, err := confine(client, s, views)
+	if err != nil {
+		return err
+	}
+	return client.Attached(views.Key, &api.Attached{Files: files})
+}
+
+// confine does what only the host's root can do to the container.
+func confine(client *api.Client, s *state, views *api.Views) (files []string, err error) {
+	if err := attach.Verify(s.PID, views.Promise.Namespaces); err != nil {
+		return nil, err
+	}
+	if err := attach.Sysctls(s.PID, views.IDs.Start, views.Promise.Sysctls); err != nil {
+		return nil, err
+	}
+	if views.Promise.SharedMounts {
+		// The container's mount namespace has its own copies by now.
+		if err := stage.Clear(views.StageDir); err != nil {
+			return nil, fmt.Errorf("clear staged mounts: %w", err)
+		}
+	}
+	return attach.Attach(attach.Views{
+		DaemonPID: client.DaemonPID(), Dir: views.Dir, Files: views.Files, PID: s.PID, Root: s.Root,
+	})
+}
+
+// Poststop tells the daemon that a container is gone.
+func Poststop(client *api.Client, key string, stdin io.Reader) error {
+	s, err := readState(stdin)
+	if err != nil {
+		return err
+	}
+	if key != "" {
+		return client.Release(key)
+	}
+	c, err := client.Container(s.ID)
+	if err != nil || c.Bundle != s.Bundle {
+		return nil //nolint:nilerr // not one of ours, or known to be gone
+	}
+	return client.Release(c.Key)
+}
