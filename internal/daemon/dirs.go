@@ -1,0 +1,59 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+
+	"cloister/runtimehook/engine"
+	"cloister/runtimehook/stage"
+)
+
+const rootfsDir = stage.RootfsDir
+
+// removeDir removes a container's directory. Whatever is still mounted below is
+// unmounted first, and nothing is removed recursively: a root file system that
+// stayed mounted must never be emptied.
+func removeDir(dir string) error {
+	if err := stage.Clear(dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	var errs []error
+	for _, e := range entries {
+		errs = append(errs, ignoreMissing(os.Remove(filepath.Join(dir, e.Name()))))
+	}
+	return errors.Join(append(errs, ignoreMissing(os.Remove(dir)))...)
+}
+
+// removeBundle removes a bundle of `cloister run` with the root file system in it,
+// unless something is mounted there.
+func removeBundle(runDir, bundle string) error {
+	if filepath.Dir(bundle) != engine.BundlesDir(runDir) {
+		return fmt.Errorf("%s is no bundle of `cloister run`", bundle)
+	}
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(bundle))
+	if err != nil {
+		return err
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("%s is not removed: %s is mounted there", bundle, mounts[0].Mountpoint)
+	}
+	return os.RemoveAll(bundle)
+}
+
+// bootID names this boot of the host.
+func bootID() (string, error) {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(data)), nil
+}

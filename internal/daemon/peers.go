@@ -1,0 +1,112 @@
+package daemon
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"cloister/runtimehook/idrange"
+)
+
+// peersDir is where the daemons of a host find each other.
+const peersDir = "/run/lock/cloister"
+
+// peers are the other daemons of this host, with state directories of their own,
+// whose containers have ids that must not be given out twice. Each daemon leaves a
+// symbolic link to its state directory in a common place; its records say which
+// ids are in use, also while it does not run.
+type peers struct {
+	dir  string
+	link string // our own
+	boot string
+}
+
+func joinPeers(dir, stateDir, boot string) (*peers, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("meet other daemons: %w", err)
+	}
+	sum := sha256.Sum256([]byte(stateDir))
+	p := &peers{dir: dir, link: filepath.Join(dir, hex.EncodeToString(sum[:8])), boot: boot}
+	if err := os.Symlink(stateDir, p.link); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("meet other daemons: %w", err)
+	}
+	return p, nil
+}
+
+// leave takes our link away. Preconditions: there are no containers.
+func (p *peers) leave() error {
+	return errors.Join(ignoreMissing(os.Remove(p.link)), ignoreUsed(os.Remove(p.dir)))
+}
+
+// ignoreUsed accepts that a directory still has entries.
+func ignoreUsed(err error) error {
+	if errors.Is(err, syscall.ENOTEMPTY) {
+		return nil
+	}
+	return ignoreMissing(err)
+}
+
+// lock keeps the other daemons from giving out ids until unlock is called.
+func (p *peers) lock() (unlock func() error, err error) {
+	f, err := os.Open(p.dir)
+	if err != nil {
+		return nil, fmt.Errorf("lock user ids: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock user ids: %w", err), f.Close())
+	}
+	return f.Close, nil
+}
+
+// claims returns the ids that containers of the other daemons have.
+func (p *peers) claims() ([]idrange.Range, error) {
+	links, err := os.ReadDir(p.dir)
+	if err != nil {
+		return nil, fmt.Errorf("look for other daemons: %w", err)
+	}
+	var all []idrange.Range
+	for _, l := range links {
+		path := filepath.Join(p.dir, l.Name())
+		if path == p.link {
+			continue
+		}
+		stateDir, err := os.Readlink(path)
+		if err != nil {
+			return nil, fmt.Errorf("look for other daemons: %w", err)
+		}
+		ranges, err := p.claimsOf(stateDir)
+		if errors.Is(err, os.ErrNotExist) {
+			_ = os.Remove(path) // that daemon's state was removed
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("user ids of the daemon with state directory %s: %w", stateDir, err)
+		}
+		all = append(all, ranges...)
+	}
+	return all, nil
+}
+
+func (p *peers) claimsOf(stateDir string) ([]idrange.Range, error) {
+	s := &store{dir: filepath.Join(stateDir, "containers")}
+	records, unreadable, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range unreadable {
+		if !errors.Is(err, os.ErrNotExist) { // released while we were reading
+			return nil, err
+		}
+	}
+	var all []idrange.Range
+	for _, r := range records {
+		if r.BootID == p.boot && (r.Init.running() || r.Creator.running()) {
+			all = append(all, r.IDs)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,310 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"cloister/fs"
+	"cloister/internal/api"
+	"cloister/internal/sys"
+	"cloister/runtimehook/engine"
+	"cloister/runtimehook/idrange"
+	"cloister/runtimehook/stage"
+)
+
+// Errors that the control socket tells apart.
+var (
+	errNotFound = errors.New("no such container")
+	errConflict = errors.New("container exists")
+)
+
+// registry holds the containers.
+type registry struct {
+	log    zerolog.Logger
+	runDir string
+	bootID string
+	store  *store
+	ids    *idrange.Allocator
+	peers  *peers
+	views  *views
+	exits  *sys.ExitWatcher
+
+	runtimes *runtimes
+
+	mu         sync.Mutex
+	containers map[string]*container // by key, guarded by mu
+	slots      slotSet               // guarded by mu
+	closed     bool                  // guarded by mu
+}
+
+// container is one registered container.
+type container struct {
+	// mu serialises the steps of this container's life, with the I/O that belongs
+	// to them. It is never taken while that of another container is held.
+	mu sync.Mutex
+	record
+	phase phase
+	undo  []func() error // what release has to give back, last first; guarded by mu
+}
+
+// phase is how far a container has come.
+type phase int
+
+const (
+	creating phase = iota // registered, its runtime is at work
+	starting              // the prestart hook is at work
+	running
+	released
+)
+
+func (p phase) String() string {
+	return [...]string{"creating", "starting", "running", "released"}[p]
+}
+
+// register admits a container that is about to be created.
+func (r *registry) register(reg api.Registration) (*api.Grant, error) {
+	if reg.ID == "" || reg.PID <= 0 {
+		return nil, errors.New("a registration needs an id and a process")
+	}
+	creator, err := identify(reg.PID)
+	if err != nil {
+		return nil, err
+	}
+	rt, err := r.runtimes.probe(reg.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := r.ownerOf(&reg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.reserve(reg, creator)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := r.admit(c, owner); err != nil {
+		return nil, errors.Join(err, r.releaseLocked(c))
+	}
+	r.log.Info().Str("cid", c.ID).Str("key", c.key()).Stringer("ids", c.IDs).Str("engine", c.Engine).Msg("container registered")
+	return &api.Grant{Key: c.key(), Dir: r.dir(c), IDs: c.IDs, OwnerPID: c.OwnerPID, Runtime: rt}, nil
+}
+
+// reserve takes a slot for a container whose id is free. creator is the process
+// that becomes its runtime, if that is known.
+func (r *registry) reserve(reg api.Registration, creator process) (*container, error) {
+	generation, err := r.store.nextGeneration()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.evictEnded(reg.RuntimeRoot, reg.ID); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, errors.New("the daemon is stopping")
+	}
+	if c := r.byRuntimeID(reg.RuntimeRoot, reg.ID); c != nil {
+		return nil, fmt.Errorf("container %s: %w", reg.ID, errConflict)
+	}
+	index, err := r.slots.take()
+	if err != nil {
+		return nil, err
+	}
+	c := &container{record: record{
+		Registration: reg,
+		Slot:         fs.Slot{Index: index, Generation: generation},
+		BootID:       r.bootID,
+		Creator:      creator,
+		CreatedAt:    time.Now().UTC(),
+	}}
+	c.undo = append(c.undo, func() error { r.forget(c); return nil })
+	r.containers[c.key()] = c
+	return c, nil
+}
+
+// evictEnded releases a container of the same id whose processes are gone but
+// whose end has not been handled yet.
+func (r *registry) evictEnded(root, id string) error {
+	r.mu.Lock()
+	c := r.byRuntimeID(root, id)
+	r.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if alive, err := r.alive(c); alive || err != nil {
+		return err
+	}
+	return r.releaseLocked(c)
+}
+
+// byRuntimeID finds a container by the names that its runtime knows it by.
+// Preconditions: r.mu is held.
+func (r *registry) byRuntimeID(root, id string) *container {
+	for _, c := range r.containers {
+		if c.ID == id && c.RuntimeRoot == root {
+			return c
+		}
+	}
+	return nil
+}
+
+func (r *registry) forget(c *container) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.containers, c.key())
+	r.slots.free(c.Slot.Index)
+}
+
+// admit gives a container its ids and its directory, and writes its record.
+// Preconditions: c.mu is held.
+func (r *registry) admit(c *container, owner *record) error {
+	unlock, err := r.peers.lock()
+	if err != nil {
+		return err
+	}
+	err = r.giveIDs(c, owner)
+	if err == nil {
+		err = r.save(c)
+	}
+	if err := errors.Join(err, unlock()); err != nil {
+		return err
+	}
+	if err := makeDir(r.dir(c)); err != nil {
+		return err
+	}
+	c.undo = append(c.undo, func() error { return removeDir(r.dir(c)) })
+	return r.watchCreator(c)
+}
+
+func (r *registry) save(c *container) error {
+	if err := r.store.put(&c.record); err != nil {
+		return err
+	}
+	c.undo = append(c.undo, func() error { return r.store.remove(c.key()) })
+	return nil
+}
+
+// promise notes what the prestart hook shall find.
+func (r *registry) promise(key string, p api.Promise) error {
+	c, err := r.get(key)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != creating {
+		return fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
+	}
+	c.Promise = p
+	return r.store.put(&c.record)
+}
+
+// all returns the containers in the order of their registration.
+func (r *registry) all() []*container {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]*container, 0, len(r.containers))
+	for _, c := range r.containers {
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b *container) int { return int(a.Slot.Generation) - int(b.Slot.Generation) })
+	return out
+}
+
+func (r *registry) get(key string) (*container, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.containers[key]; c != nil {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%s: %w", key, errNotFound)
+}
+
+// find looks for a container by key, id, name or the beginning of its id.
+func (r *registry) find(name string) (*container, error) {
+	var byPrefix []*container
+	for _, c := range r.all() {
+		if c.key() == name || c.ID == name || c.Name == name {
+			return c, nil
+		}
+		if strings.HasPrefix(c.ID, name) {
+			byPrefix = append(byPrefix, c)
+		}
+	}
+	switch len(byPrefix) {
+	case 0:
+		return nil, fmt.Errorf("%s: %w; `cloister ps` lists them", name, errNotFound)
+	case 1:
+		return byPrefix[0], nil
+	}
+	return nil, fmt.Errorf("%s: %d containers begin like that: %w", name, len(byPrefix), errConflict)
+}
+
+// dir returns the container's directory: its key below the containers' directory.
+func (r *registry) dir(c *container) string { return filepath.Join(containersDir(r.runDir), c.key()) }
+
+func containersDir(runDir string) string { return filepath.Join(runDir, "containers") }
+
+// release gives back what a container has, once none of its processes is left.
+func (r *registry) release(c *container) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return r.releaseLocked(c)
+}
+
+// releaseLocked runs what undo has collected. Preconditions: c.mu is held.
+func (r *registry) releaseLocked(c *container) error {
+	if c.phase == released {
+		return nil
+	}
+	c.phase = released
+	var errs []error
+	if c.UpperDir != "" {
+		errs = append(errs, stage.RemoveWorkDir(stage.WorkDir(c.UpperDir, c.key())))
+	}
+	for _, undo := range slices.Backward(c.undo) {
+		errs = append(errs, undo())
+	}
+	c.undo = nil
+	if c.Engine == engine.Cloister {
+		errs = append(errs, removeBundle(r.runDir, c.Bundle))
+	}
+	err := errors.Join(errs...)
+	r.log.Info().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("container released")
+	return err
+}
+
+func (r *registry) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
+// close saves what must go on after a restart. The containers stay as they are.
+func (r *registry) close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	errs := []error{r.exits.Close()}
+	for _, c := range r.all() {
+		c.mu.Lock()
+		if c.phase == running {
+			c.State = r.views.state(c.Slot)
+			errs = append(errs, r.store.put(&c.record))
+		}
+		c.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}

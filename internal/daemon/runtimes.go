@@ -1,0 +1,108 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cloister/internal/api"
+)
+
+// probeTimeout bounds each question to a runtime.
+const probeTimeout = time.Second
+
+// runtimes knows what the low-level runtimes of this host can do.
+type runtimes struct {
+	timeNamespaces bool // the kernel has them
+
+	mu    sync.Mutex
+	known map[string]probed // by path, guarded by mu
+}
+
+// probed is an answer and the state of the file that gave it.
+type probed struct {
+	modified time.Time
+	size     int64
+	runtime  api.Runtime
+}
+
+func newRuntimes() *runtimes {
+	_, err := os.Stat("/proc/self/ns/time")
+	return &runtimes{timeNamespaces: err == nil, known: map[string]probed{}}
+}
+
+// probe asks a runtime for its version and features, once for each state of its
+// file.
+func (r *runtimes) probe(path string) (api.Runtime, error) {
+	if path == "" {
+		return api.Runtime{}, nil // somebody else will start it
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return api.Runtime{}, fmt.Errorf("low-level runtime: %w", err)
+	}
+	r.mu.Lock()
+	p, ok := r.known[path]
+	r.mu.Unlock()
+	if ok && p.modified.Equal(info.ModTime()) && p.size == info.Size() {
+		return p.runtime, nil
+	}
+	rt, err := r.ask(path)
+	if err != nil {
+		return api.Runtime{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[path] = probed{info.ModTime(), info.Size(), rt}
+	return rt, nil
+}
+
+func (r *runtimes) ask(path string) (api.Runtime, error) {
+	out, err := run(path, "--version")
+	if err != nil {
+		return api.Runtime{}, fmt.Errorf("low-level runtime: %s --version: %w", path, err)
+	}
+	version, _, _ := strings.Cut(string(out), "\n")
+	rt := api.Runtime{Path: path, Version: strings.TrimSpace(version)}
+	// runc has `features` from 1.1 on, crun from 1.9 on. Without it a runtime may
+	// know time namespaces as well, but there is no way to tell but to fail.
+	if out, err := run(path, "features"); err == nil {
+		rt.TimeNamespace = r.timeNamespaces && slices.Contains(namespacesIn(out), "time")
+	}
+	return rt, nil
+}
+
+func namespacesIn(features []byte) []string {
+	var f struct {
+		Linux struct {
+			Namespaces []string `json:"namespaces"`
+		} `json:"linux"`
+	}
+	if json.Unmarshal(features, &f) != nil {
+		return nil
+	}
+	return f.Linux.Namespaces
+}
+
+func run(path string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if text := strings.TrimSpace(stderr.String()); text != "" {
+			err = errors.Join(err, errors.New(text))
+		}
+		return nil, err
+	}
+	return stdout.Bytes(), nil
+}

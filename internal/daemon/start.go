@@ -1,0 +1,166 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"cloister/fs"
+	"cloister/internal/api"
+	"cloister/runtimehook/idrange"
+)
+
+// start handles the prestart hook: it makes sure that the container's ids are what
+// was promised, and prepares its views. From now on the container's life is that of
+// its init.
+func (r *registry) start(s api.Start) (*api.Views, error) {
+	c, err := r.starting(s)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.phase == running && c.Init.PID == s.PID:
+		v := r.answer(c)
+		v.Attached = true
+		return v, nil
+	case c.phase != creating:
+		return nil, fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
+	}
+	if err := r.prepare(c, s.PID); err != nil {
+		if c.Creator.PID == 0 { // no creator whose end would release it
+			err = errors.Join(err, r.releaseLocked(c))
+		}
+		return nil, err
+	}
+	c.phase = starting
+	return r.answer(c), nil
+}
+
+func (r *registry) answer(c *container) *api.Views {
+	return &api.Views{
+		Key: c.key(), Dir: r.views.path(c.Slot), Files: r.views.files,
+		IDs: c.IDs, Promise: c.Promise, StageDir: r.dir(c),
+	}
+}
+
+// starting finds the container of a prestart hook: by the key that the wrapper put
+// into the hook, by its id where the hook comes from an engine's own list of hooks,
+// or, if it did not come through the wrapper at all, makes a registration for it.
+func (r *registry) starting(s api.Start) (*container, error) {
+	if s.Key != "" {
+		c, err := r.get(s.Key)
+		if err != nil {
+			return nil, err
+		}
+		if c.ID != s.ID {
+			return nil, fmt.Errorf("registration %s is of container %s, not of %s", s.Key, c.ID, s.ID)
+		}
+		return c, nil
+	}
+	for _, c := range r.all() {
+		if c.ID == s.ID && c.Bundle == s.Bundle {
+			return c, nil
+		}
+	}
+	return r.registerUnannounced(s)
+}
+
+// registerUnannounced admits a container that its engine isolates itself and that
+// only has our hook.
+func (r *registry) registerUnannounced(s api.Start) (*container, error) {
+	c, err := r.reserve(api.Registration{
+		ID: s.ID, Name: s.Name, Engine: s.Engine, Bundle: s.Bundle, EngineIDs: &idrange.Range{},
+	}, process{})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ForeignIDs = true
+	c.undo = append(c.undo, func() error { return r.store.remove(c.key()) })
+	return c, nil
+}
+
+// prepare opens what the views need. Preconditions: c.mu is held.
+func (r *registry) prepare(c *container, pid int) (err error) {
+	if c.Init, err = identify(pid); err != nil {
+		return err
+	}
+	first, err := startsPIDNamespace(pid)
+	if err != nil {
+		return err
+	}
+	c.SharedPIDs = !first
+	if err := r.verifyIDs(c); err != nil {
+		return err
+	}
+	if c.Cgroups, err = r.views.layout.PathsOf(pid); err != nil {
+		return err
+	}
+	if err := r.show(c); err != nil {
+		return err
+	}
+	return r.watchInit(c)
+}
+
+// verifyIDs compares the container's ids with the promised ones, or claims those
+// that its engine has given it.
+func (r *registry) verifyIDs(c *container) error {
+	if !c.ForeignIDs {
+		return verifyMaps(c.Init.PID, c.IDs)
+	}
+	ids, err := engineRange(c.Init.PID)
+	if err != nil {
+		return err
+	}
+	if c.IDs.Size != 0 {
+		if ids != c.IDs {
+			return fmt.Errorf("the container's ids are %v, its config said %v", ids, c.IDs)
+		}
+		return nil
+	}
+	c.IDs = ids
+	return r.claim(c)
+}
+
+// show makes the container's view files appear.
+func (r *registry) show(c *container) error {
+	if err := r.views.add(c); err != nil {
+		return fmt.Errorf("views of container %s: %w", c.ID, err)
+	}
+	c.undo = append(c.undo, func() error { return r.views.remove(c.Slot) })
+	return nil
+}
+
+// attached handles the end of the prestart hook.
+func (r *registry) attached(key string, a api.Attached) error {
+	c, err := r.get(key)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != starting {
+		return fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
+	}
+	c.Views, c.Attached, c.Promise.SharedMounts = a.Files, true, false
+	if err := r.store.put(&c.record); err != nil {
+		return err
+	}
+	c.phase = running
+	r.log.Info().Str("cid", c.ID).Str("key", key).Int("pid", c.Init.PID).Int("views", len(a.Files)).Msg("container starts")
+	return nil
+}
+
+// owner returns whom the container's files belong to.
+func (c *container) owner() fs.Owner { return fs.Owner{UID: c.IDs.Start, GID: c.IDs.Start} }
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, rootfsDir), 0o711); err != nil {
+		return fmt.Errorf("container directory: %w", err)
+	}
+	return nil
+}
