@@ -115,7 +115,7 @@ func scanInts(r io.Reader, dst []int, end int) ([]int, error) {
 		n, err := r.Read(buf[:])
 		for _, c := range buf[:n] {
 			switch {
-			case c >= '0' && c <= '9' && value < 1<<31:
+			case c >= '0' && c <= '9' && value < 1<<30:
 				value, digits = value*10+int(c-'0'), true
 			case c == '\n' && digits:
 				if len(dst) == end {

@@ -25,6 +25,10 @@ const DefaultRunDir = "/run/cloister"
 // DefaultStateDir is where it keeps what it must know again after a restart.
 const DefaultStateDir = "/var/lib/cloister"
 
+// BundlesDir returns where the bundles of `cloister run` are: on disk, because not
+// every kernel can id-map a root file system on tmpfs.
+func BundlesDir(stateDir string) string { return filepath.Join(stateDir, "bundles") }
+
 // SocketPath returns the control socket of the daemon with a run directory.
 func SocketPath(runDir string) string { return filepath.Join(runDir, "control.sock") }
 
@@ -90,8 +94,8 @@ type ContainerDetails struct {
 // Rules is what the wrapper needs to know before it registers a container.
 type Rules struct {
 	Policy policy.Lists `json:"policy"`
-	// Runtimes are the low-level runtimes to look for, by name or path.
-	Runtimes []string `json:"runtimes"`
+	// Bundles is the directory of the bundles of `cloister run`.
+	Bundles string `json:"bundles"`
 }
 
 // Registration announces a container that is about to be created.

@@ -17,7 +17,6 @@ import (
 	"cloister/internal/api"
 	"cloister/internal/settings"
 	"cloister/internal/sys"
-	"cloister/runtimehook/engine"
 	"cloister/runtimehook/idrange"
 	"cloister/runtimehook/lowlevel"
 )
@@ -88,7 +87,7 @@ func (d *Daemon) open() (err error) {
 	}
 	region := d.settings.Cloister.IDRegion
 	d.registry = &registry{
-		log: d.log, runDir: d.RunDir, bootID: boot, store: d.store, peers: d.peers, views: d.views,
+		log: d.log, runDir: d.RunDir, bundles: api.BundlesDir(d.StateDir), bootID: boot, store: d.store, peers: d.peers, views: d.views,
 		exits: exits, runtimes: runtimes, containers: map[string]*container{},
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),
@@ -106,7 +105,7 @@ func (d *Daemon) openDirs() (err error) {
 	for dir, mode := range map[string]os.FileMode{
 		// Containers' roots are below the run directory, so their users have to
 		// be able to pass it.
-		d.RunDir: 0o711, containersDir(d.RunDir): 0o711, d.StateDir: 0o700, engine.BundlesDir(d.RunDir): 0o711,
+		d.RunDir: 0o711, containersDir(d.RunDir): 0o711, d.StateDir: 0o700, api.BundlesDir(d.StateDir): 0o700,
 	} {
 		if err := os.MkdirAll(dir, mode); err != nil {
 			return err

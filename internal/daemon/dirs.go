@@ -9,7 +9,6 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
-	"cloister/runtimehook/engine"
 	"cloister/runtimehook/stage"
 )
 
@@ -35,8 +34,8 @@ func removeDir(dir string) error {
 
 // removeBundle removes a bundle of `cloister run` with the root file system in it,
 // unless something is mounted there.
-func removeBundle(runDir, bundle string) error {
-	if filepath.Dir(bundle) != engine.BundlesDir(runDir) {
+func removeBundle(bundles, bundle string) error {
+	if filepath.Dir(bundle) != bundles {
 		return fmt.Errorf("%s is no bundle of `cloister run`", bundle)
 	}
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(bundle))

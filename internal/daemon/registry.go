@@ -27,15 +27,15 @@ var (
 
 // registry holds the containers.
 type registry struct {
-	log    zerolog.Logger
-	runDir string
-	bootID string
-	store  *store
-	ids    *idrange.Allocator
-	peers  *peers
-	views  *views
-	exits  *sys.ExitWatcher
-
+	log      zerolog.Logger
+	runDir   string
+	bundles  string // the directory of the bundles of `cloister run`
+	bootID   string
+	store    *store
+	ids      *idrange.Allocator
+	peers    *peers
+	views    *views
+	exits    *sys.ExitWatcher
 	runtimes *runtimes
 
 	mu         sync.Mutex
@@ -279,7 +279,8 @@ func (r *registry) releaseLocked(c *container) error {
 	}
 	c.undo = nil
 	if c.Engine == engine.Cloister {
-		errs = append(errs, removeBundle(r.runDir, c.Bundle))
+		errs = append(errs, removeBundle(r.bundles, c.Bundle))
+		r.deleteFromRuntime(c)
 	}
 	err := errors.Join(errs...)
 	r.log.Info().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("container released")

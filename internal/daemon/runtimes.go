@@ -16,8 +16,8 @@ import (
 	"cloister/internal/api"
 )
 
-// probeTimeout bounds each question to a runtime.
-const probeTimeout = time.Second
+// runTimeout bounds each call of a runtime.
+const runTimeout = 10 * time.Second
 
 // runtimes knows what the low-level runtimes of this host can do.
 type runtimes struct {
@@ -93,7 +93,7 @@ func namespacesIn(features []byte) []string {
 }
 
 func run(path string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -105,4 +105,23 @@ func run(path string, args ...string) ([]byte, error) {
 		return nil, err
 	}
 	return stdout.Bytes(), nil
+}
+
+// deleteFromRuntime removes what a runtime that was killed has left of a container
+// of `cloister run`: its state and its cgroups. Those of engines are the engines'
+// to remove. It does not wait, since the runtime's poststop hook comes back here.
+// Preconditions: c.mu is held.
+func (r *registry) deleteFromRuntime(c *container) {
+	if c.Runtime == "" || c.Creator.running() {
+		return
+	}
+	args := []string{"delete", "--force", c.ID}
+	if c.RuntimeRoot != "" {
+		args = append([]string{"--root", c.RuntimeRoot}, args...)
+	}
+	go func() {
+		if _, err := run(c.Runtime, args...); err != nil {
+			r.log.Warn().Str("cid", c.ID).Err(err).Msg("the runtime does not delete the container")
+		}
+	}()
 }

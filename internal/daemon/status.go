@@ -23,7 +23,7 @@ func (d *Daemon) status() (*api.Status, error) {
 // ones.
 func (d *Daemon) rules() *api.Rules {
 	c := d.settings.Cloister
-	return &api.Rules{Policy: policy.Lists{
+	return &api.Rules{Bundles: api.BundlesDir(d.StateDir), Policy: policy.Lists{
 		SettingsPath:        d.SettingsPath,
 		RestrictedHostPaths: c.RestrictedHostPaths,
 		AllowedHostPaths:    c.AllowedHostPaths,

@@ -180,11 +180,15 @@ func stageAndWrite(areaDir, root string) (err error) {
 	if err != nil {
 		return err
 	}
-	r, err := stage.OpenRoot(mounts, root)
+	f, err := mounts.Open(root)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer f.Close()
+	r, err := stage.NewRoot(mounts, f)
+	if err != nil {
+		return err
+	}
 	area, err := stage.Open(areaDir, &probeIDs, mounts)
 	if err != nil {
 		return err

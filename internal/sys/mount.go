@@ -95,8 +95,12 @@ func MountTmpfs(target string) error {
 }
 
 // MountSysfs mounts the sysfs of the calling thread's network namespace.
-func MountSysfs(target string) error {
-	return Mount("sysfs", target, "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+func MountSysfs(target string, readOnly bool) error {
+	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
+	if readOnly {
+		flags |= unix.MS_RDONLY
+	}
+	return Mount("sysfs", target, "sysfs", flags, "")
 }
 
 // MountOverlay mounts an overlay file system on which device nodes don't work.

@@ -100,6 +100,19 @@ func InNetwork(ns *Namespace, f func() error) (err error) {
 func InIPC(ns *Namespace, f func() error) error { return inNamespace(ns, "ipc", NewIPC, f) }
 func InUTS(ns *Namespace, f func() error) error { return inNamespace(ns, "uts", NewUTS, f) }
 
+// InMounts runs f in a mount namespace and comes back to the thread's own and to its
+// working directory. The thread must not share its working directory.
+func InMounts(ns *Namespace, f func() error) (err error) {
+	here, err := Open(".", unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, os.NewSyscallError("fchdir", unix.Fchdir(here.fd)), here.Close())
+	}()
+	return inNamespace(ns, "mnt", NewNS, f)
+}
+
 func inNamespace(ns *Namespace, kind string, flag int, f func() error) (err error) {
 	old, err := OpenThreadNamespace(kind)
 	if err != nil {

@@ -9,6 +9,7 @@ package contain
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"cloister/internal/api"
 	"cloister/internal/sys"
@@ -100,7 +101,7 @@ type job struct {
 	doc     *spec.Document
 	engine  *engine.Engine
 	mounts  *hostpath.Table
-	request *policy.Request
+	request policy.Request
 	sharing sharing
 	root    *stage.Root // nil if the engine has shifted its owners itself
 
@@ -109,9 +110,13 @@ type job struct {
 }
 
 // read opens everything that the config names on the host.
-func read(client *api.Client, c Call, rules *api.Rules) (*job, error) {
+func read(client *api.Client, c Call, rules *api.Rules) (_ *job, err error) {
 	j := &job{Call: c, client: client, policy: &policy.Rules{Lists: rules.Policy}}
-	var err error
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.close())
+		}
+	}()
 	if j.capabilities, err = sys.Capabilities(); err != nil {
 		return nil, err
 	}
@@ -122,44 +127,53 @@ func read(client *api.Client, c Call, rules *api.Rules) (*job, error) {
 	if j.mounts, err = hostpath.ReadTable(); err != nil {
 		return nil, err
 	}
-	j.engine = engine.Recognise(engine.Call{ID: c.ID, Bundle: c.Bundle, Spec: j.doc.Spec, RunDir: client.RunDir()})
-	j.request = &policy.Request{
-		ID: c.ID, Config: j.doc, Engine: j.engine, Mounts: j.mounts,
-		Sources: map[int]*hostpath.File{}, IDs: idCount(j.doc),
+	j.request.ID, j.request.Config, j.request.Mounts, j.request.IDs = c.ID, j.doc, j.mounts, idCount(j.doc)
+	if err := j.openSources(); err != nil {
+		return nil, fmt.Errorf("%w: %w", spec.ErrSpec, err)
 	}
+	bundle, err := filepath.EvalSymlinks(c.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	j.engine = engine.Recognise(engine.Call{
+		ID: c.ID, Bundle: bundle, Root: j.request.Root.Path, Spec: j.doc.Spec, Bundles: rules.Bundles,
+	})
+	j.request.Engine = j.engine
+	if j.ownIDs() {
+		j.root, err = stage.NewRoot(j.mounts, j.request.Root)
+	}
+	return j, err
+}
+
+// openSources opens the root file system and the sources of bind mounts.
+func (j *job) openSources() (err error) {
+	if j.request.Root, err = j.mounts.Open(j.doc.Spec.Root.Path); err != nil {
+		return fmt.Errorf("root file system: %w", err)
+	}
+	j.request.Sources = map[int]*hostpath.File{}
 	for i := range j.doc.Spec.Mounts {
 		m := &j.doc.Spec.Mounts[i]
 		if !spec.IsBind(m) {
 			continue
 		}
-		f, err := j.mounts.Open(m.Source)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: bind mount at %s: %w", spec.ErrSpec, m.Destination, err), j.close())
-		}
-		j.request.Sources[i] = f
-	}
-	if j.ownIDs() {
-		if j.root, err = stage.OpenRoot(j.mounts, j.doc.Spec.Root.Path); err != nil {
-			return nil, errors.Join(err, j.close())
+		if j.request.Sources[i], err = j.mounts.Open(m.Source); err != nil {
+			return fmt.Errorf("bind mount at %s: %w", m.Destination, err)
 		}
 	}
-	return j, nil
+	return nil
 }
 
 func (j *job) close() error {
-	var errs []error
+	errs := []error{j.request.Root.Close(), j.sharing.close()}
 	for _, f := range j.request.Sources {
 		errs = append(errs, f.Close())
 	}
-	if j.root != nil {
-		errs = append(errs, j.root.Close())
-	}
-	return errors.Join(append(errs, j.sharing.close())...)
+	return errors.Join(errs...)
 }
 
 // review asks the policy, then looks at whose namespaces the container shares.
 func (j *job) review() (err error) {
-	if err := j.policy.Review(j.request); err != nil {
+	if err := j.policy.Review(&j.request); err != nil {
 		return err
 	}
 	j.sharing, err = findSharing(j.doc)

@@ -23,7 +23,7 @@ func (j *job) rewrite() {
 	if !j.capabilities["CAP_SYS_RESOURCE"] {
 		j.doc.CapRlimits(sys.HardLimit)
 	}
-	devices := j.policy.Devices(j.request)
+	devices := j.policy.Devices(&j.request)
 	j.doc.KeepDevices(devices.Keep)
 	if devices.Rules != nil {
 		j.doc.SetDeviceRules(devices.Rules)

@@ -34,7 +34,7 @@ func newJob(t *testing.T, config []byte, grant api.Grant) *job {
 		client: api.NewClient("/run/cloister"),
 		policy: &policy.Rules{},
 		doc:    doc,
-		request: &policy.Request{
+		request: policy.Request{
 			Config: doc, Engine: engine.Recognise(engine.Call{Spec: doc.Spec}), IDs: idCount(doc),
 		},
 		grant:        &grant,

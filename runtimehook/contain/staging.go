@@ -40,7 +40,7 @@ func (j *job) stage() (err error) {
 			return fmt.Errorf("%s: %w", j.doc.Spec.Mounts[i].Destination, err)
 		}
 	}
-	return nil
+	return area.Seal(j.grant.IDs)
 }
 
 func (j *job) stageMount(area *stage.Area, i int) error {
@@ -64,7 +64,7 @@ func (j *job) stageMount(area *stage.Area, i int) error {
 		return nil
 	}
 	if m.Type == "sysfs" && j.sharing.network != nil {
-		path, err := area.Sysfs(j.sharing.network)
+		path, err := area.Sysfs(j.sharing.network, slices.Contains(m.Options, "ro"))
 		if err != nil {
 			return err
 		}

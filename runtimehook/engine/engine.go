@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -30,9 +31,12 @@ const (
 // Call is what is known when a runtime is called.
 type Call struct {
 	ID     string
-	Bundle string // absolute
+	Bundle string // where the bundle is, without symbolic links
+	Root   string // where the root file system is, without symbolic links
 	Spec   *specs.Spec
-	RunDir string // cloister's, which holds the bundles of `cloister run`
+	// Bundles is the directory of the bundles of `cloister run`. Only root can
+	// write there, so a bundle in it is one of ours.
+	Bundles string
 }
 
 // Engine is the engine behind a call.
@@ -64,18 +68,37 @@ func (e *Engine) Owns(source string, m *specs.Mount) bool {
 			return true
 		}
 	}
-	return e.Name == Cloister && source == "/usr" && m.Destination == "/usr" || isInit(source, m)
+	return e.Name == Cloister && isHostPrograms(source, m) || isInit(source, m)
 }
 
-// BundlesDir returns where `cloister run` keeps its bundles. Only root can write
-// there, so a bundle in it is one of ours.
-func BundlesDir(runDir string) string { return filepath.Join(runDir, "bundles") }
+// OwnsRoot reports whether the directory at path, a path without symbolic links, is
+// a root file system that the engine has made, and not one that a user has chosen.
+func (e *Engine) OwnsRoot(path string) bool {
+	switch e.Name {
+	case Docker:
+		root := dockerRoot.FindStringSubmatch(path)
+		return root != nil && root[1] == e.DataRoot
+	case Podman, CRIO:
+		return storageRoot.MatchString(path)
+	case Containerd:
+		return below(path, e.call.Bundle) || below(path, "/run/containerd") || below(path, "/var/lib/containerd")
+	}
+	return below(path, e.call.Bundle)
+}
+
+func below(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }
 
 func recogniseCloister(c Call) *Engine {
-	if filepath.Dir(c.Bundle) != BundlesDir(c.RunDir) {
+	if c.Bundles == "" || filepath.Dir(c.Bundle) != c.Bundles {
 		return nil
 	}
 	return &Engine{Name: Cloister}
+}
+
+// isHostPrograms reports whether a mount is the host's /usr as `cloister run` gives
+// it to containers that have no programs of their own.
+func isHostPrograms(source string, m *specs.Mount) bool {
+	return source == "/usr" && m.Destination == "/usr" && slices.Contains(m.Options, "ro") && slices.Contains(m.Options, "rro")
 }
 
 // recogniseStorage finds podman and CRI-O, whose bundles lie in the tree of
@@ -103,7 +126,7 @@ func recogniseStorage(c Call) *Engine {
 var dockerRoot = regexp.MustCompile(`^(/.*)/(?:(?:overlay2|btrfs/subvolumes|fuse-overlayfs|zfs/graph)/[^/]+(?:/merged)?|vfs/dir/[^/]+|rootfs/[^/]+/[^/]+)$`)
 
 func recogniseDocker(c Call) *Engine {
-	root := dockerRoot.FindStringSubmatch(c.Spec.Root.Path)
+	root := dockerRoot.FindStringSubmatch(c.Root)
 	if filepath.Base(filepath.Dir(c.Bundle)) != "moby" || root == nil {
 		return nil
 	}

@@ -28,7 +28,7 @@ func TestRecognise(t *testing.T) {
 		{"podman", "/var/lib/containers/storage/overlay-containers/" + id + "/userdata", "/var/lib/containers/storage/overlay/" + layer + "/merged", nil, Podman, "/var/lib/containers/storage"},
 		{"cri-o", "/run/containers/storage/overlay-containers/" + id + "/userdata", "/x", map[string]string{"io.kubernetes.cri-o.ContainerType": "container"}, CRIO, "/run/containers/storage"},
 		{"containerd", "/run/containerd/io.containerd.runtime.v2.task/default/c1", "/run/containerd/io.containerd.runtime.v2.task/default/c1/rootfs", nil, Containerd, ""},
-		{"cloister run", "/run/cloister/bundles/web", "/run/cloister/bundles/web/rootfs", nil, Cloister, ""},
+		{"cloister run", "/var/lib/cloister/bundles/web", "/var/lib/cloister/bundles/web/rootfs", nil, Cloister, ""},
 		{"by hand", "/root/bundle", "/root/bundle/rootfs", nil, None, ""},
 		{"by hand, called moby", "/root/moby/x", "/root/moby/x/rootfs", nil, None, ""},
 	}
@@ -46,7 +46,7 @@ func TestOwns(t *testing.T) {
 	docker := Recognise(call("/run/x/moby/"+id, "/var/lib/docker/overlay2/"+layer+"/merged", nil))
 	podman := Recognise(call("/var/lib/containers/storage/overlay-containers/"+id+"/userdata", "/x", nil))
 	containerd := Recognise(call("/run/containerd/io.containerd.runtime.v2.task/k8s.io/"+id, "/x", nil))
-	cloister := Recognise(call("/run/cloister/bundles/web", "/x", nil))
+	cloister := Recognise(call("/var/lib/cloister/bundles/web", "/x", nil))
 	none := Recognise(call("/root/b", "/root/b/rootfs", nil))
 	tests := []struct {
 		name        string
@@ -81,8 +81,43 @@ func TestOwns(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.engine.Owns(tt.source, &specs.Mount{Source: tt.source, Destination: tt.dst}); got != tt.want {
+			m := &specs.Mount{Source: tt.source, Destination: tt.dst, Options: []string{"rbind", "ro", "rro"}}
+			if got := tt.engine.Owns(tt.source, m); got != tt.want {
 				t.Errorf("%s owns %s at %s: got %v, want %v", tt.engine.Name, tt.source, tt.dst, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOwnsTheHostsProgramsOnlyReadOnly(t *testing.T) {
+	e := Recognise(call("/var/lib/cloister/bundles/web", "/x", nil))
+	for _, options := range [][]string{nil, {"rbind", "rw"}, {"rbind", "ro"}} {
+		if e.Owns("/usr", &specs.Mount{Source: "/usr", Destination: "/usr", Options: options}) {
+			t.Errorf("options %v leave the host's /usr writable", options)
+		}
+	}
+}
+
+func TestOwnsRoot(t *testing.T) {
+	const graph = "/var/lib/containers/storage"
+	tests := []struct {
+		name, bundle, root string
+		path               string
+		want               bool
+	}{
+		{"docker's", "/run/x/moby/" + id, "/var/lib/docker/overlay2/" + layer + "/merged", "/var/lib/docker/overlay2/" + layer + "/merged", true},
+		{"another directory of docker's", "/run/x/moby/" + id, "/var/lib/docker/overlay2/" + layer + "/merged", "/var/lib/docker/overlay2", false},
+		{"podman's", graph + "/overlay-containers/" + id + "/userdata", graph + "/overlay/" + layer + "/merged", graph + "/overlay/" + layer + "/merged", true},
+		{"podman --rootfs", graph + "/overlay-containers/" + id + "/userdata", "/etc", "/etc", false},
+		{"in the bundle", "/root/bundle", "/root/bundle/rootfs", "/root/bundle/rootfs", true},
+		{"beside the bundle", "/root/bundle", "/root", "/root", false},
+		{"cloister run --rootfs", "/var/lib/cloister/bundles/web", "/etc", "/etc", false},
+		{"containerd's", "/run/containerd/io.containerd.runtime.v2.task/default/c", "/x", "/run/containerd/io.containerd.runtime.v2.task/default/c/rootfs", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Recognise(call(tt.bundle, tt.root, nil)).OwnsRoot(tt.path); got != tt.want {
+				t.Errorf("%s: got %v, want %v", tt.path, got, tt.want)
 			}
 		})
 	}
@@ -123,8 +158,8 @@ func TestPodmanContainer(t *testing.T) {
 
 func call(bundle, root string, annotations map[string]string) Call {
 	return Call{
-		ID: id, Bundle: bundle, RunDir: "/run/cloister",
-		Spec: &specs.Spec{Root: &specs.Root{Path: root}, Annotations: annotations},
+		ID: id, Bundle: bundle, Bundles: "/var/lib/cloister/bundles",
+		Root: root, Spec: &specs.Spec{Annotations: annotations},
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"cloister/internal/api"
 	"cloister/runtimehook/attach"
-	"cloister/runtimehook/engine"
 	"cloister/runtimehook/stage"
 )
 
@@ -28,17 +27,11 @@ func Prestart(client *api.Client, key string, stdin io.Reader) error {
 }
 
 func prestart(client *api.Client, key string, s *state) error {
-	doc, err := s.config()
+	start, err := s.describe(key)
 	if err != nil {
 		return err
 	}
-	if s.Root == "" {
-		s.Root = doc.Spec.Root.Path
-	}
-	e := engine.Recognise(engine.Call{ID: s.ID, Bundle: s.Bundle, Spec: doc.Spec, RunDir: client.RunDir()})
-	views, err := client.Start(&api.Start{
-		ID: s.ID, PID: s.PID, Bundle: s.Bundle, Key: key, Name: e.ContainerName(), Engine: e.Name,
-	})
+	views, err := client.Start(start)
 	if err != nil || views.Attached {
 		return err
 	}

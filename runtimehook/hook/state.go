@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"cloister/internal/api"
+	"cloister/runtimehook/engine"
 	"cloister/runtimehook/spec"
 )
 
@@ -36,6 +38,27 @@ func readState(r io.Reader) (*state, error) {
 		return nil, errors.New("the container's state on standard input has no id")
 	}
 	return s, nil
+}
+
+// describe completes the state from the config of the bundle, as far as somebody
+// needs to know: the path of the root, which runc leaves out, and, for a container
+// without a registration, its name and engine. (The bundle's path in crun's state
+// is not always right, so it is not looked at without need.)
+func (s *state) describe(key string) (*api.Start, error) {
+	start := &api.Start{ID: s.ID, PID: s.PID, Bundle: s.Bundle, Key: key}
+	if key != "" && s.Root != "" {
+		return start, nil
+	}
+	doc, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	if s.Root == "" {
+		s.Root = doc.Spec.Root.Path
+	}
+	e := engine.Recognise(engine.Call{ID: s.ID, Bundle: s.Bundle, Root: doc.Spec.Root.Path, Spec: doc.Spec})
+	start.Name, start.Engine = e.ContainerName(), e.Name
+	return start, nil
 }
 
 // config reads the config of the state's bundle, as the runtime sees it.

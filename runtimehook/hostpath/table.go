@@ -35,6 +35,13 @@ func (p *Place) Contains(other *Place) bool {
 	return within(other.Path, p.Path) || p.Device == other.Device && within(other.Inside, p.Inside)
 }
 
+// LeadsTo reports whether other is below p with no other mount in between, so that
+// by its name and by its identity it is the same part of p.
+func (p *Place) LeadsTo(other *Place) bool {
+	return within(other.Path, p.Path) && p.Device == other.Device &&
+		other.Inside == filepath.Join(p.Inside, strings.TrimPrefix(other.Path, p.Path))
+}
+
 // Overlaps reports whether one of two places is the other or holds it: by their
 // names in this mount namespace, and by where they are in their file system.
 func (p *Place) Overlaps(other *Place) (byName, byIdentity bool) {
@@ -65,6 +72,14 @@ type File struct {
 	Place
 	Stat       sys.Stat
 	MountPoint bool // a mount begins here
+}
+
+// Close closes the file; closing none is no error.
+func (f *File) Close() error {
+	if f == nil {
+		return nil
+	}
+	return f.FD.Close()
 }
 
 // Open opens the file at path, which may lead through symbolic links.

@@ -66,6 +66,27 @@ func TestOverlapsAndContains(t *testing.T) {
 	}
 }
 
+func TestLeadsTo(t *testing.T) {
+	data := Place{Path: "/var/lib/docker", Device: Device{8, 1}, Inside: "/var/lib/docker"}
+	tests := []struct {
+		name  string
+		place Place
+		want  bool
+	}{
+		{"itself", data, true},
+		{"below", Place{Path: "/var/lib/docker/v", Device: Device{8, 1}, Inside: "/var/lib/docker/v"}, true},
+		{"another directory mounted below", Place{Path: "/var/lib/docker/v", Device: Device{8, 1}, Inside: "/etc"}, false},
+		{"itself mounted below", Place{Path: "/var/lib/docker/v", Device: Device{8, 1}, Inside: "/var/lib/docker"}, false},
+		{"another disk mounted below", Place{Path: "/var/lib/docker/v", Device: Device{8, 2}, Inside: "/"}, false},
+		{"elsewhere", Place{Path: "/mnt", Device: Device{8, 1}, Inside: "/var/lib/docker"}, false},
+	}
+	for _, tt := range tests {
+		if got := data.LeadsTo(&tt.place); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestBelow(t *testing.T) {
 	tab := table(t)
 	root, err := tab.Open("/")

@@ -17,13 +17,27 @@ var ErrNone = errors.New("no low-level runtime found")
 // installed. Cloister itself, under whatever name, is never one.
 func Search(names []string) (string, error) {
 	for _, name := range names {
-		path, err := exec.LookPath(name)
+		path, err := lookPath(name)
 		if err != nil || isSelf(path) {
 			continue
 		}
 		return filepath.Abs(path)
 	}
 	return "", fmt.Errorf("%w: looked for %v; install runc or crun, or name another in cloister.runtimes of the settings", ErrNone, names)
+}
+
+// lookPath looks for a program where a root shell does if there is no PATH: conmon
+// calls a runtime without an environment.
+func lookPath(name string) (string, error) {
+	if os.Getenv("PATH") != "" || filepath.Base(name) != name {
+		return exec.LookPath(name)
+	}
+	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", exec.ErrNotFound
 }
 
 // isSelf reports whether path is this program. One that can't be looked at is

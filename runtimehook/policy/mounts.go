@@ -26,19 +26,24 @@ var kernelTypes = []string{
 
 // mounts refuses what the config mounts and must not see.
 func (p *Rules) mounts(r *Request) []error {
-	var errs []error
-	places := p.resolve(r)
+	at := p.resolve(r)
+	errs := []error{p.root(r, at)}
 	for i := range r.Config.Spec.Mounts {
 		m := &r.Config.Spec.Mounts[i]
 		if source, ok := r.Sources[i]; ok {
-			if err := p.bind(r, places, m, source); err != nil {
-				errs = append(errs, err)
-			}
+			errs = append(errs, p.bind(r, at, m, source))
 		} else if !spec.IsBind(m) && !slices.Contains(ownTypes, m.Type) {
 			errs = append(errs, invalid("mount-type", "mount of type %q at %s: a cloister container gets %v and bind mounts from its config", m.Type, m.Destination, ownTypes))
 		}
 	}
 	return errs
+}
+
+// root judges the root file system: an engine makes one for each container, but
+// some let a user choose a directory of the host instead.
+func (p *Rules) root(r *Request, at *places) error {
+	path := r.Config.Spec.Root.Path
+	return p.source(r, at, path, r.Root, r.Engine.OwnsRoot(r.Root.Path))
 }
 
 // places are the administrator's lists, found on the host.
@@ -104,7 +109,7 @@ func (p *places) addSocket(path string) {
 	}
 }
 
-// bind judges one bind mount. The order tells the person the most telling reason.
+// bind judges one bind mount.
 func (p *Rules) bind(r *Request, at *places, m *specs.Mount, source *hostpath.File) error {
 	if filepath.Clean(m.Destination) == "/dev" {
 		// The runtime takes /dev/null from there to hide files of /proc.
@@ -113,20 +118,30 @@ func (p *Rules) bind(r *Request, at *places, m *specs.Mount, source *hostpath.Fi
 	if source.Stat.IsDevice() && slices.Contains(p.allowed(), deviceOf(source.Stat)) {
 		return nil
 	}
-	if socket, ok := at.sockets[source.Stat.ID()]; ok || isEngineSocket(source) {
-		return p.deniedSocket(r, m, socket)
+	return p.source(r, at, m.Source, source, r.Engine.Owns(source.Path, m))
+}
+
+// source judges a file of the host that a container shall have, named by its user
+// or, if it is owned, by the engine. The order tells the person the most telling
+// reason.
+func (p *Rules) source(r *Request, at *places, name string, f *hostpath.File, owned bool) error {
+	if socket, ok := at.sockets[f.Stat.ID()]; ok || isEngineSocket(f) {
+		return p.deniedSocket(r, name, socket)
 	}
-	own := ownPath(at, m, source)
-	if anyContains(at.private, &source.Place) || anyContains(at.allowed, &source.Place) {
+	own := error(nil)
+	if !owned {
+		own = ownPath(at, name, f)
+	}
+	if anyContains(at.private, &f.Place) || anyContains(at.allowed, &f.Place) {
 		return own
 	}
-	if socket, ok := at.holders[source.Stat.ID()]; ok {
-		return p.deniedSocket(r, m, socket)
+	if socket, ok := at.holders[f.Stat.ID()]; ok {
+		return p.deniedSocket(r, name, socket)
 	}
-	if slices.Contains(kernelTypes, source.FSType) {
-		return p.restricted(m, fmt.Sprintf(" (it is on a %s)", source.FSType))
+	if slices.Contains(kernelTypes, f.FSType) {
+		return p.restricted(name, fmt.Sprintf(" (it is on a %s)", f.FSType))
 	}
-	if err := p.bindPath(r, at, m, source); err != nil {
+	if err := p.place(r, at, name, f, owned); err != nil {
 		return err
 	}
 	return own
@@ -134,32 +149,30 @@ func (p *Rules) bind(r *Request, at *places, m *specs.Mount, source *hostpath.Fi
 
 // ownPath refuses what is or holds one of cloister's own directories, which no
 // setting allows.
-func ownPath(at *places, m *specs.Mount, source *hostpath.File) error {
+func ownPath(at *places, name string, f *hostpath.File) error {
 	for i := range at.private {
-		if name, identity := conflict(&at.private[i], &source.Place); name || identity {
-			return refuse("host-path", "%v: can't mount %s because it's cloister's own%s", spec.ErrSpec, m.Source, because(&at.private[i], &source.Place))
+		if byName, byIdentity := conflict(&at.private[i], &f.Place); byName || byIdentity {
+			return refuse("host-path", "%v: can't mount %s because it's cloister's own%s", spec.ErrSpec, name, because(&at.private[i], &f.Place))
 		}
 	}
 	return nil
 }
 
-// bindPath judges where the source is.
-func (p *Rules) bindPath(r *Request, at *places, m *specs.Mount, source *hostpath.File) error {
-	owned := r.Engine.Owns(source.Path, m)
+// place judges where a file is. What an engine owns may be in a restricted
+// directory; but where something else is mounted over it (a volume made from a
+// directory of the host), it is judged by what that is.
+func (p *Rules) place(r *Request, at *places, name string, f *hostpath.File, owned bool) error {
 	for i := range at.restricted {
 		bad := &at.restricted[i]
-		// The engine's own file in a restricted directory is allowed by its name.
-		// Where something else is mounted over it (a volume made from a
-		// directory of the host), it is judged by what that is.
-		name, identity := conflict(bad, &source.Place)
-		if !owned && (name || identity) || identity && source.MountPoint {
-			return p.restricted(m, because(bad, &source.Place))
+		byName, byIdentity := conflict(bad, &f.Place)
+		if !owned && (byName || byIdentity) || byIdentity && !bad.LeadsTo(&f.Place) {
+			return p.restricted(name, because(bad, &f.Place))
 		}
 	}
-	for _, below := range r.Mounts.Below(source) {
+	for _, below := range r.Mounts.Below(f) {
 		for i := range at.restricted {
-			if _, identity := conflict(&at.restricted[i], &below); identity {
-				return p.restricted(m, fmt.Sprintf(" (%s is mounted below it at %s)", at.restricted[i].Path, below.Path))
+			if _, identity := conflict(&at.restricted[i], &below); identity && !owned {
+				return p.restricted(name, fmt.Sprintf(" (%s is mounted below it at %s)", at.restricted[i].Path, below.Path))
 			}
 		}
 	}
@@ -184,16 +197,16 @@ func because(bad, source *hostpath.Place) string {
 	return fmt.Sprintf(" (it holds %s)", bad.Path)
 }
 
-func (p *Rules) restricted(m *specs.Mount, detail string) error {
+func (p *Rules) restricted(name, detail string) error {
 	return refuse("host-path", "%v: can't mount %s because it's configured as a restricted host mount%s; to allow it, add it to cloister.allowedHostPaths in %s",
-		spec.ErrSpec, m.Source, detail, p.SettingsPath)
+		spec.ErrSpec, name, detail, p.SettingsPath)
 }
 
 // deniedSocket uses the words of Docker's own refusal, which scripts know.
-func (p *Rules) deniedSocket(r *Request, m *specs.Mount, socket string) error {
+func (p *Rules) deniedSocket(r *Request, name, socket string) error {
 	detail := ""
-	if socket != "" && socket != m.Source {
-		detail = fmt.Sprintf(" (%s is or holds %s)", m.Source, socket)
+	if socket != "" && socket != name {
+		detail = fmt.Sprintf(" (%s is or holds %s)", name, socket)
 	}
 	return refuse("engine-socket", "enhanced container isolation: docker socket mount denied for container with image %q%s; image is not in the allowed list, because no image is: the socket gives control over the engine, and so over the host",
 		r.Engine.Image(), detail)

@@ -34,6 +34,8 @@ type Request struct {
 	Config *spec.Document
 	Engine *engine.Engine
 	Mounts *hostpath.Table
+	// Root is the container's root file system on the host.
+	Root *hostpath.File
 	// Sources are the host's files that the config mounts, by the number of the
 	// mount.
 	Sources map[int]*hostpath.File

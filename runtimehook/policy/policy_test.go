@@ -106,9 +106,14 @@ func (h *host) requestFor(s specs.Spec) *Request {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	root, err := tab.Open(doc.Spec.Root.Path)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { root.Close() })
 	r := &Request{
-		ID: "c", Config: doc, Mounts: tab, IDs: idrange.Size, Sources: map[int]*hostpath.File{},
-		Engine: engine.Recognise(engine.Call{ID: "c", Bundle: "/b", Spec: doc.Spec}),
+		ID: "c", Config: doc, Mounts: tab, IDs: idrange.Size, Root: root, Sources: map[int]*hostpath.File{},
+		Engine: engine.Recognise(engine.Call{ID: "c", Bundle: h.path("bundle"), Root: root.Path, Spec: doc.Spec}),
 	}
 	for i := range doc.Spec.Mounts {
 		if !spec.IsBind(&doc.Spec.Mounts[i]) {
@@ -161,6 +166,27 @@ func TestBindMounts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			wantRefusal(t, h.rules.Review(h.request(bind(tt.source))), tt.want)
+		})
+	}
+}
+
+func TestRootFileSystem(t *testing.T) {
+	h := newHost(t)
+	h.rules.RestrictedHostPaths = append(h.rules.RestrictedHostPaths, h.path("bundle"))
+	tests := []struct{ name, root, want string }{
+		{"in the bundle", h.mkdir("bundle/rootfs"), ""},
+		{"a directory of the user's", h.path("srv/data"), ""},
+		{"a restricted directory", h.path("etc"), "can't mount " + h.path("etc")},
+		{"one that holds it", h.path("var"), "it holds"},
+		{"the host's root", "/", "restricted host mount"},
+		{"through a link in the bundle", h.link(h.path("etc"), "bundle/link"), "restricted host mount"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := h.request()
+			s := *r.Config.Spec
+			s.Root.Path = tt.root
+			wantRefusal(t, h.rules.Review(h.requestFor(s)), tt.want)
 		})
 	}
 }
@@ -244,7 +270,7 @@ func TestNamespaces(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := h.requestFor(specs.Spec{
-				Version: "1.0.2", Root: &specs.Root{Path: "/"}, Process: &specs.Process{Cwd: "/"},
+				Version: "1.0.2", Root: &specs.Root{Path: h.path("srv")}, Process: &specs.Process{Cwd: "/"},
 				Linux: &specs.Linux{Namespaces: tt.namespaces},
 			})
 			wantRefusal(t, h.rules.Review(r), tt.want)

@@ -134,7 +134,7 @@ func TestPingGroups(t *testing.T) {
 	tests := []struct{ given, inside, outside string }{
 		{"0 2147483647", "0 65535", "100000 165535"},
 		{"1000 1000", "1000 1000", "101000 101000"},
-		{"1 0", "1 0", "1 0"}, // nobody
+		{"1 0", "1 0", "1 0"},                 // nobody
 		{"70000 80000", "70000 80000", "1 0"}, // inside, the kernel refuses it
 		{"x", "x", "x"},
 	}

@@ -58,7 +58,11 @@ func (a *Area) stageBind(i int, b Bind) (string, error) {
 	if err := tree.MakeSlave(); err != nil {
 		return "", err
 	}
-	return a.attach(tree, number(i), b.Source.Stat.IsDir())
+	path, err := a.attach(tree, number(i), b.Source.Stat.IsDir())
+	if err == nil && (!b.EngineOwned || b.ReadOnly) {
+		a.unsealed = append(a.unsealed, path)
+	}
+	return path, err
 }
 
 // cloneBind clones a source and shifts its owners. Device nodes keep theirs: the

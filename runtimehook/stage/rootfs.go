@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,32 +17,22 @@ type Root struct {
 	overlay *overlay // nil if it is none
 }
 
-// OpenRoot opens the root file system at path.
-func OpenRoot(mounts *hostpath.Table, path string) (*Root, error) {
-	f, err := mounts.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("root file system: %w", err)
-	}
+// NewRoot looks at the root file system that was opened as f, which has to stay
+// open.
+func NewRoot(mounts *hostpath.Table, f *hostpath.File) (*Root, error) {
 	r := &Root{file: f}
-	if f.FSType == "overlay" && f.MountPoint {
-		if err := r.readOverlay(mounts); err != nil {
-			return nil, errors.Join(fmt.Errorf("root file system %s: %w", path, err), f.Close())
-		}
+	if f.FSType != "overlay" || !f.MountPoint {
+		return r, nil
+	}
+	m, err := mounts.Mount(f)
+	if err == nil {
+		r.overlay, err = parseOverlay(m.VFSOptions, m.Mountpoint)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("root file system %s: %w", f.Path, err)
 	}
 	return r, nil
 }
-
-func (r *Root) readOverlay(mounts *hostpath.Table) error {
-	m, err := mounts.Mount(r.file)
-	if err != nil {
-		return err
-	}
-	r.overlay, err = parseOverlay(m.VFSOptions, m.Mountpoint)
-	return err
-}
-
-// Close closes what OpenRoot has opened.
-func (r *Root) Close() error { return r.file.Close() }
 
 // UpperDir returns the directory that takes the container's changes, "" if the
 // root is not an overlay or takes none.

@@ -47,9 +47,10 @@ const (
 
 // Area is where a container's sources are staged.
 type Area struct {
-	dir    string         // the container's directory
-	idmap  *sys.Namespace // nil: owners stay as they are
-	mounts *hostpath.Table
+	dir      string         // the container's directory
+	idmap    *sys.Namespace // nil: owners stay as they are
+	mounts   *hostpath.Table
+	unsealed []string // what Seal has to do
 }
 
 // Open makes the area of a container below its directory. With a nil range no

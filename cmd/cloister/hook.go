@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os"
+	"runtime"
+
+	"cloister/internal/api"
+	"cloister/runtimehook/hook"
+)
+
+type hookCmd struct {
+	Key string `hidden:"" help:"Registration of the container."`
+
+	Prestart  prestartCmd  `cmd:"" help:"Verify a container and attach its views; the container's state is on standard input."`
+	Poststop  poststopCmd  `cmd:"" help:"Release a container; its state is on standard input."`
+	Precreate precreateCmd `cmd:"" help:"Rewrite podman's config.json from standard input to standard output."`
+}
+
+type prestartCmd struct{}
+
+// Run ends with the thread in the container's mount namespace, and the process
+// with it.
+func (prestartCmd) Run(client *api.Client, h *hookCmd) error {
+	runtime.LockOSThread()
+	return hook.Prestart(client, h.Key, os.Stdin)
+}
+
+type poststopCmd struct{}
+
+func (poststopCmd) Run(client *api.Client, h *hookCmd) error {
+	return hook.Poststop(client, h.Key, os.Stdin)
+}
+
+type precreateCmd struct{}
+
+func (precreateCmd) Run(client *api.Client) error {
+	runtime.LockOSThread()
+	return hook.Precreate(client, os.Stdin, os.Stdout)
+}

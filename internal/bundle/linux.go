@@ -1,0 +1,61 @@
+package bundle
+
+import (
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// cgroupPrefix begins the cgroups of `cloister run`. They have no parent of their
+// own, which would stay when they are gone.
+const cgroupPrefix = "/cloister-"
+
+func linux(o *Options) *specs.Linux {
+	l := &specs.Linux{
+		CgroupsPath: cgroupPrefix + string(o.Name),
+		Resources:   resources(o),
+		Namespaces: []specs.LinuxNamespace{
+			{Type: specs.MountNamespace}, {Type: specs.NetworkNamespace}, {Type: specs.UTSNamespace},
+			{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.CgroupNamespace},
+		},
+	}
+	if !o.Privileged {
+		l.MaskedPaths = []string{
+			"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+			"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+			"/sys/devices/virtual/powercap", "/sys/firmware",
+		}
+		l.ReadonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+	}
+	return l
+}
+
+// resources are the limits. To a container that is not privileged, runtimes add
+// the devices that every container may use.
+func resources(o *Options) *specs.LinuxResources {
+	return &specs.LinuxResources{
+		Devices: []specs.LinuxDeviceCgroup{{Allow: o.Privileged, Access: "rwm"}},
+		Memory:  o.Limits.memory(),
+		CPU:     o.Limits.cpu(),
+	}
+}
+
+func (l *Limits) cpu() *specs.LinuxCPU {
+	c := &specs.LinuxCPU{Cpus: l.CPUSet.String()}
+	if l.CPUs != 0 {
+		quota, period := l.CPUs.quota(), cpuPeriod
+		c.Quota, c.Period = &quota, &period
+	}
+	return c
+}
+
+// memory limits the swap to the size of the memory unless told otherwise, as docker
+// does.
+func (l *Limits) memory() *specs.LinuxMemory {
+	if l.Memory == 0 {
+		return nil
+	}
+	limit, swap := int64(l.Memory), int64(l.MemorySwap)
+	if swap == 0 {
+		swap = 2 * limit
+	}
+	return &specs.LinuxMemory{Limit: &limit, Swap: &swap}
+}
