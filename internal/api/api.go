@@ -109,6 +109,9 @@ type Registration struct {
 	// PID is the process that becomes the runtime; when it ends before the
 	// container has started, the registration ends.
 	PID int `json:"pid"`
+	// CgroupsPath is where the config wants the container's cgroup, "" if that is
+	// not a path from the root of the hierarchies.
+	CgroupsPath string `json:"cgroupsPath,omitempty"`
 	// UpperDir is the upper directory of the root file system's overlay, if it is
 	// one: cloister's work directory beside it ends with the registration.
 	UpperDir string `json:"upperDir,omitempty"`
@@ -138,9 +141,6 @@ type Promise struct {
 	// Namespaces are those that the container has of its own besides the ones
 	// that every container must have, by their names in /proc/<pid>/ns.
 	Namespaces []string `json:"namespaces,omitempty"`
-	// TimeOffset is the boottime offset of the container's time namespace, in
-	// nanoseconds; nil without one.
-	TimeOffset *int64 `json:"timeOffset,omitempty"`
 	// Sysctls are to be written from outside, in the container's namespaces.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 	// SharedMounts tells that the staged mounts are in the host's mount namespace

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,6 +74,32 @@ func TestParseInnermostPID(t *testing.T) {
 			t.Errorf("%q: got %q, %v, want %q", status, got, err, want)
 		}
 	}
+}
+
+func TestParseBootOffset(t *testing.T) {
+	const zeroes = "monotonic           0         0\nboottime            0         0\n"
+	for text, want := range map[string]time.Duration{
+		zeroes: 0,
+		"monotonic  5 0\nboottime -100 500000000\n": -100*time.Second + 500*time.Millisecond,
+		"boottime 1000 0": 1000 * time.Second,
+	} {
+		if got, err := parseBootOffset(text); err != nil || got != want {
+			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, bad := range []string{"", "boottime 1", "boottime x 0", "boottime 0 -1", "boottime 99999999999 0"} {
+		if _, err := parseBootOffset(bad); err == nil {
+			t.Errorf("%q: got no error", bad)
+		}
+	}
+	if offset, own, err := timeOffset(os.Getpid()); offset != 0 || own || err != nil {
+		t.Errorf("this process: got %v, %v, %v", offset, own, err)
+	}
+}
+
+func FuzzParseBootOffset(f *testing.F) {
+	f.Add("monotonic 0 0\nboottime -100 500000000\n")
+	f.Fuzz(func(_ *testing.T, text string) { _, _ = parseBootOffset(text) })
 }
 
 func TestParseMap(t *testing.T) {

@@ -282,6 +282,7 @@ func (r *registry) releaseLocked(c *container) error {
 		errs = append(errs, removeBundle(r.bundles, c.Bundle))
 		r.deleteFromRuntime(c)
 	}
+	r.removeCgroupsLater(c, cgroupTries)
 	err := errors.Join(errs...)
 	r.log.Info().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("container released")
 	return err

@@ -83,8 +83,9 @@ func (v *views) add(c *container) error {
 		return err
 	}
 	cfg := emul.ContainerConfig{Group: group, PID: c.Init.PID, State: c.State}
-	if offset := c.Promise.TimeOffset; offset != nil {
-		cfg.TimeNamespace, cfg.BootOffset = true, time.Duration(*offset)
+	if cfg.BootOffset, cfg.TimeNamespace, err = timeOffset(c.Init.PID); err != nil {
+		group.Close()
+		return err
 	}
 	view, err := v.host.NewContainer(cfg)
 	if err != nil {

@@ -185,6 +185,9 @@ func (j *job) register() (err error) {
 		ID: j.ID, Name: j.engine.ContainerName(), Engine: j.engine.Name, Bundle: j.Bundle,
 		Runtime: j.Runtime, RuntimeRoot: j.RuntimeRoot, PID: j.PID,
 	}
+	if path := j.doc.Spec.Linux.CgroupsPath; filepath.IsAbs(path) {
+		r.CgroupsPath = filepath.Clean(path)
+	}
 	if j.root != nil {
 		r.UpperDir = j.root.UpperDir()
 	}

@@ -53,13 +53,10 @@ func (j *job) timeNamespace() {
 	if !j.grant.Runtime.TimeNamespace || j.sharing.owner != nil || j.doc.Namespace(specs.TimeNamespace) != nil {
 		return
 	}
-	now := sys.BootTime()
-	back := specs.LinuxTimeOffset{Secs: -int64(now.Seconds())}
+	back := specs.LinuxTimeOffset{Secs: -int64(sys.BootTime().Seconds())}
 	j.doc.SetNamespace(specs.TimeNamespace, "")
 	j.doc.SetTimeOffsets(map[string]specs.LinuxTimeOffset{"boottime": back, "monotonic": back})
 	j.promise.Namespaces = append(j.promise.Namespaces, "time")
-	offset := back.Secs * 1e9
-	j.promise.TimeOffset = &offset
 }
 
 func (j *job) sysctls() {

@@ -144,12 +144,30 @@ func TestDockerNameAndImage(t *testing.T) {
 }
 
 func TestPodmanContainer(t *testing.T) {
-	gotID, bundle, err := PodmanContainer(recorded(t, "podman.json"))
-	if err != nil {
-		t.Fatal(err)
+	const bundle = "/var/lib/containers/storage/overlay-containers/" + otherID + "/userdata"
+	noCgroup := recorded(t, "podman.json")
+	noCgroup.Linux.CgroupsPath = ""
+	systemd := recorded(t, "podman.json")
+	systemd.Linux.CgroupsPath, systemd.Mounts = "machine.slice:libpod:"+otherID, nil
+	rootfs := recorded(t, "podman.json")
+	rootfs.Root.Path = "/srv/rootfs"
+	tests := []struct {
+		name   string
+		config *specs.Spec
+		bundle string
+	}{
+		{"as recorded", recorded(t, "podman.json"), bundle},
+		{"without a cgroup", noCgroup, bundle},
+		{"with systemd", systemd, bundle},
+		{"with --rootfs", rootfs, "/run/containers/storage/overlay-containers/" + otherID + "/userdata"},
 	}
-	if want := "/var/lib/containers/storage/overlay-containers/" + otherID + "/userdata"; gotID != otherID || bundle != want {
-		t.Errorf("got %s in %s, want %s in %s", gotID, bundle, otherID, want)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			gotID, got, err := PodmanContainer(tt.config)
+			if err != nil || gotID != otherID || got != tt.bundle {
+				t.Errorf("got %s in %s, %v, want %s in %s", gotID, got, err, otherID, tt.bundle)
+			}
+		})
 	}
 	if _, _, err := PodmanContainer(recorded(t, "docker.json")); err == nil {
 		t.Error("docker's config was taken for podman's")

@@ -16,7 +16,7 @@ import (
 
 // Precreate rewrites the config that podman is about to give to its runtime: from
 // standard input to standard output. Podman does not say which container it is, so
-// that is told from the config.
+// that is told from the config. It must be called on a locked thread.
 func Precreate(client *api.Client, stdin io.Reader, stdout io.Writer) error {
 	id, err := precreate(client, stdin, stdout)
 	if err != nil {
@@ -41,6 +41,9 @@ func precreate(client *api.Client, stdin io.Reader, stdout io.Writer) (id string
 	}
 	self, err := os.Executable()
 	if err != nil {
+		return id, err
+	}
+	if err := sys.UnshareFS(); err != nil { // for the working directory that staging needs
 		return id, err
 	}
 	prepared, err := contain.Prepare(client, contain.Call{

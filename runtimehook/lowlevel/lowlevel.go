@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // ErrNone is returned when no runtime is installed.
@@ -73,9 +75,52 @@ func Find(given, runDir string) (string, error) {
 	if given == "" {
 		given, _ = os.Readlink(filepath.Join(runDir, link)) // none is published before the first daemon
 	}
-	names := []string{"runc", "crun"}
+	names := installed
 	if given != "" {
 		names = []string{given}
 	}
 	return Search(names)
+}
+
+// installed are the runtimes that are looked for where nobody names one.
+var installed = []string{"runc", "crun"}
+
+// FindFor returns the runtime for a command on a container that exists, whose id is
+// among args. Usually that is the one that Find returns; but an engine may pass on
+// the choice of a runtime with one command and not with the next (podman's cleanup
+// does not), and another one would not know the container.
+func FindFor(args []string, given, root, runDir string) (string, error) {
+	path, err := Find(given, runDir)
+	if err != nil || knowsAny(path, root, args) {
+		return path, err
+	}
+	for _, name := range installed {
+		if other, err := Search([]string{name}); err == nil && knowsAny(other, root, args) {
+			return other, nil
+		}
+	}
+	return path, nil
+}
+
+func knowsAny(runtime, root string, ids []string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool { return Knows(runtime, root, id) })
+}
+
+// Knows reports whether a runtime has a container in its books, so that it can be
+// told to delete it. root is where the runtime keeps its containers, "" for its
+// default.
+func Knows(runtime, root, id string) bool {
+	name := filepath.Base(runtime)
+	file := "state.json" // runc's
+	if strings.Contains(name, "crun") {
+		file = "status"
+	}
+	if root == "" {
+		root = filepath.Join("/run", name)
+	}
+	if id == "" || id != filepath.Base(id) {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(root, id, file))
+	return err == nil
 }

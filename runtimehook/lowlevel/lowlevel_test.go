@@ -65,6 +65,40 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestFindFor(t *testing.T) {
+	dir, runDir, root := t.TempDir(), t.TempDir(), t.TempDir()
+	t.Setenv("PATH", dir)
+	runc, crun := program(t, dir, "runc"), program(t, dir, "crun")
+	for _, file := range []string{"of-runc/state.json", "of-crun/status", "of-nobody/other"} {
+		path := filepath.Join(root, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		args  []string
+		given string
+		want  string
+	}{
+		{[]string{"delete", "--force", "of-runc"}, "", runc},
+		{[]string{"delete", "--force", "of-crun"}, "", crun},
+		{[]string{"delete", "of-runc"}, crun, runc},
+		{[]string{"delete", "of-crun"}, crun, crun},
+		{[]string{"delete", "of-nobody"}, "", runc},
+		{[]string{"delete", "of-nobody"}, crun, crun},
+		{[]string{"delete", "../x/of-crun", ""}, "", runc},
+		{nil, "", runc},
+	}
+	for _, tt := range tests {
+		if got, err := FindFor(tt.args, tt.given, root, runDir); err != nil || got != tt.want {
+			t.Errorf("%v with %q: got %q, %v, want %q", tt.args, tt.given, got, err, tt.want)
+		}
+	}
+}
+
 func program(t *testing.T, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)

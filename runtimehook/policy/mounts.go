@@ -165,7 +165,8 @@ func (p *Rules) place(r *Request, at *places, name string, f *hostpath.File, own
 	for i := range at.restricted {
 		bad := &at.restricted[i]
 		byName, byIdentity := conflict(bad, &f.Place)
-		if !owned && (byName || byIdentity) || byIdentity && !bad.LeadsTo(&f.Place) {
+		asNamed := bad.LeadsTo(&f.Place) || f.LeadsTo(bad)
+		if !owned && (byName || byIdentity) || byIdentity && !asNamed {
 			return p.restricted(name, because(bad, &f.Place))
 		}
 	}

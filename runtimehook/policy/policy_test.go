@@ -293,3 +293,50 @@ func TestIDs(t *testing.T) {
 	r.Config.Spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 0, Size: 65536}}
 	wantRefusal(t, h.rules.Review(r), "detected user-ns uid mapping to host ID 0 ({0 0 65536}); this breaks container isolation")
 }
+
+// TestWhatAnEngineOwns has a docker whose data root is restricted.
+func TestWhatAnEngineOwns(t *testing.T) {
+	const id = "4d88eeba7afd774b6f839ef3bab52ca4f6e1f5bb339e5985056a40029dfcc315"
+	h := newHost(t)
+	root := h.mkdir("d/overlay2/layer/merged")
+	h.mkdir("d/volumes/v/_data")
+	h.mkdir("d/containers/" + id)
+	h.write("d/containers/" + id + "/hosts")
+	h.write("d/containers/" + id + "/config.v2.json")
+	docker := func(source string) *Request {
+		r := h.request(bind(source))
+		s := *r.Config.Spec
+		s.Root.Path = root
+		r = h.requestFor(s)
+		r.Engine = engine.Recognise(engine.Call{ID: id, Bundle: "/run/x/moby/" + id, Root: root, Spec: r.Config.Spec})
+		return r
+	}
+	for source, want := range map[string]string{
+		h.path("d/volumes/v/_data"):                      "",
+		h.path("d/containers/" + id + "/hosts"):          "",
+		h.path("d/containers/" + id + "/config.v2.json"): "restricted host mount",
+		h.path("d"):         "restricted host mount",
+		h.path("d/volumes"): "restricted host mount",
+	} {
+		t.Run(filepath.Base(source), func(t *testing.T) { wantRefusal(t, h.rules.Review(docker(source)), want) })
+	}
+}
+
+// TestProgramsOfTheHost has the bundle of `cloister run`, for which the host's /usr
+// is the engine's although it and a part of it are restricted.
+func TestProgramsOfTheHost(t *testing.T) {
+	h := newHost(t)
+	h.rules.RestrictedHostPaths = append(h.rules.RestrictedHostPaths, "/usr", "/usr/lib")
+	for _, tt := range []struct {
+		options []string
+		want    string
+	}{
+		{[]string{"rbind", "ro", "rro"}, ""},
+		{[]string{"rbind", "ro"}, "restricted host mount"},
+		{[]string{"rbind"}, "restricted host mount"},
+	} {
+		r := h.request(specs.Mount{Type: "bind", Source: "/usr", Destination: "/usr", Options: tt.options})
+		r.Engine = engine.Recognise(engine.Call{Bundle: h.path("bundles/web"), Bundles: h.path("bundles"), Spec: r.Config.Spec})
+		wantRefusal(t, h.rules.Review(r), tt.want)
+	}
+}

@@ -50,15 +50,19 @@ func Main(args []string) int {
 // handOver becomes the low-level runtime. It returns an error or not at all.
 func handOver(cmd *argv.Command) error {
 	runDir := RunDir(cmd.RunDir)
-	path, err := lowlevel.Find(cmd.RuntimePath, runDir)
-	if err != nil {
-		return err
-	}
 	if cmd.Verb == "restore" {
 		return errors.New("cloister can't restore a container from a checkpoint: a checkpoint holds the ids of a user namespace that is gone")
 	}
 	if !cmd.Starts() {
+		path, err := lowlevel.FindFor(cmd.Args, cmd.RuntimePath, cmd.Root, runDir)
+		if err != nil {
+			return err
+		}
 		return become(path, cmd.Args)
+	}
+	path, err := lowlevel.Find(cmd.RuntimePath, runDir)
+	if err != nil {
+		return err
 	}
 	call, config, err := newCall(cmd, path)
 	if err != nil {
