@@ -2,14 +2,14 @@ package main
 
 import (
 	"os"
-	"runtime"
 
 	"cloister/internal/api"
 	"cloister/runtimehook/hook"
 )
 
 type hookCmd struct {
-	Key string `hidden:"" help:"Registration of the container."`
+	Key     string `hidden:"" help:"Registration of the container."`
+	Promise string `hidden:"" help:"What was promised for the container."`
 
 	Prestart  prestartCmd  `cmd:"" help:"Verify a container and attach its views; the container's state is on standard input."`
 	Poststop  poststopCmd  `cmd:"" help:"Release a container; its state is on standard input."`
@@ -21,8 +21,7 @@ type prestartCmd struct{}
 // Run ends with the thread in the container's mount namespace, and the process
 // with it.
 func (prestartCmd) Run(client *api.Client, h *hookCmd) error {
-	runtime.LockOSThread()
-	return hook.Prestart(client, h.Key, os.Stdin)
+	return hook.Prestart(client, h.Key, h.Promise, os.Stdin)
 }
 
 type poststopCmd struct{}
@@ -34,6 +33,5 @@ func (poststopCmd) Run(client *api.Client, h *hookCmd) error {
 type precreateCmd struct{}
 
 func (precreateCmd) Run(client *api.Client) error {
-	runtime.LockOSThread()
 	return hook.Precreate(client, os.Stdin, os.Stdout)
 }

@@ -135,19 +135,6 @@ type Grant struct {
 	Runtime  Runtime `json:"runtime"`
 }
 
-// Promise is what the wrapper tells the daemon after it has written the
-// container's config: what the prestart hook shall find.
-type Promise struct {
-	// Namespaces are those that the container has of its own besides the ones
-	// that every container must have, by their names in /proc/<pid>/ns.
-	Namespaces []string `json:"namespaces,omitempty"`
-	// Sysctls are to be written from outside, in the container's namespaces.
-	Sysctls map[string]string `json:"sysctls,omitempty"`
-	// SharedMounts tells that the staged mounts are in the host's mount namespace
-	// and have to be cleared.
-	SharedMounts bool `json:"sharedMounts,omitempty"`
-}
-
 // Start is what the prestart hook reports of a container that is about to start.
 type Start struct {
 	ID     string `json:"id"`
@@ -171,9 +158,8 @@ type Views struct {
 	// Files are the paths below Dir and, with a slash before, in the container.
 	Files []string `json:"files"`
 	// IDs is the container's range.
-	IDs     idrange.Range `json:"ids"`
-	Promise Promise       `json:"promise"`
-	// StageDir is the container's directory, for clearing shared mounts.
+	IDs idrange.Range `json:"ids"`
+	// StageDir is the directory where the container's mounts were staged.
 	StageDir string `json:"stageDir"`
 }
 

@@ -1,16 +1,17 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,35 +24,41 @@ const Timeout = 2 * time.Second
 // ErrNoDaemon is wrapped by the errors that mean that no daemon answers.
 var ErrNoDaemon = errors.New("no answer from the cloister daemon")
 
-// Client calls the daemon of a run directory.
+// Client calls the daemon of a run directory, over one connection and one call at a
+// time. (A transport of net/http would cost each hook and each start of a container
+// milliseconds.)
 type Client struct {
-	runDir    string
-	http      *http.Client
-	daemonPID atomic.Int64
+	runDir string
+
+	mu        sync.Mutex // held during a call
+	conn      *net.UnixConn
+	reader    *bufio.Reader
+	daemonPID int
 }
 
 // NewClient returns a client; it connects at the first call.
-func NewClient(runDir string) *Client {
-	c := &Client{runDir: runDir}
-	c.http = &http.Client{Timeout: Timeout, Transport: &http.Transport{DialContext: c.dial}}
-	return c
-}
+func NewClient(runDir string) *Client { return &Client{runDir: runDir} }
 
-// dial connects to the control socket and makes sure that root listens there.
-func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", SocketPath(c.runDir))
-	if err != nil {
-		return nil, err
+// connect opens the connection, if it is not open, and makes sure that root listens
+// at the other end. Preconditions: c.mu is held.
+func (c *Client) connect() error {
+	if c.conn != nil {
+		return nil
 	}
-	peer, err := sys.PeerCredentials(conn.(*net.UnixConn))
+	conn, err := net.DialTimeout("unix", SocketPath(c.runDir), Timeout)
+	if err != nil {
+		return err
+	}
+	unix := conn.(*net.UnixConn)
+	peer, err := sys.PeerCredentials(unix)
 	if err == nil && peer.UID != 0 {
 		err = fmt.Errorf("user %d and not root listens on %s", peer.UID, SocketPath(c.runDir))
 	}
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return errors.Join(err, conn.Close())
 	}
-	c.daemonPID.Store(int64(peer.PID))
-	return conn, nil
+	c.conn, c.reader, c.daemonPID = unix, bufio.NewReader(conn), peer.PID
+	return nil
 }
 
 // RunDir returns the run directory of the daemon.
@@ -59,7 +66,11 @@ func (c *Client) RunDir() string { return c.runDir }
 
 // DaemonPID returns the process that listens on the socket; a call must have
 // succeeded before.
-func (c *Client) DaemonPID() int { return int(c.daemonPID.Load()) }
+func (c *Client) DaemonPID() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.daemonPID
+}
 
 // Status asks for the daemon's status.
 func (c *Client) Status() (*Status, error) { return get[Status](c, "status") }
@@ -85,12 +96,6 @@ func (c *Client) Rules() (*Rules, error) { return get[Rules](c, "rules") }
 // Register announces a container.
 func (c *Client) Register(r *Registration) (*Grant, error) {
 	return call[Grant](c, http.MethodPost, "containers", r)
-}
-
-// Promise tells what the prestart hook shall find.
-func (c *Client) Promise(key string, p *Promise) error {
-	_, err := call[struct{}](c, http.MethodPut, "containers/"+url.PathEscape(key)+"/promise", p)
-	return err
 }
 
 // Start reports that a container is about to start, and asks for its views.
@@ -129,42 +134,64 @@ func call[T any](c *Client, method, path string, body any) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.http.Do(req)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	status, answer, err := c.exchange(req)
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	defer resp.Body.Close()
-	dec := json.NewDecoder(resp.Body)
-	if resp.StatusCode >= http.StatusBadRequest {
+	if status >= http.StatusBadRequest {
 		e := &Error{}
-		if err := dec.Decode(e); err != nil || e.Message == "" {
-			e.Message = "the cloister daemon answered " + resp.Status
+		if err := json.Unmarshal(answer, e); err != nil || e.Message == "" {
+			e.Message = fmt.Sprintf("the cloister daemon answered with status %d", status)
 		}
 		return nil, e
 	}
 	out := new(T)
-	if resp.StatusCode == http.StatusNoContent {
+	if status == http.StatusNoContent {
 		return out, nil
 	}
-	if err := dec.Decode(out); err != nil {
+	if err := json.Unmarshal(answer, out); err != nil {
 		return nil, fmt.Errorf("decode the daemon's answer: %w", err)
 	}
 	return out, nil
 }
 
+// exchange sends a request and reads the whole answer. After an error the connection
+// is of no more use. Preconditions: c.mu is held.
+func (c *Client) exchange(req *http.Request) (status int, answer []byte, err error) {
+	if err := c.connect(); err != nil {
+		return 0, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = c.conn.Close()
+			c.conn = nil
+		}
+	}()
+	if err := c.conn.SetDeadline(time.Now().Add(Timeout)); err != nil {
+		return 0, nil, err
+	}
+	if err := req.Write(c.conn); err != nil {
+		return 0, nil, err
+	}
+	resp, err := http.ReadResponse(c.reader, req)
+	if err != nil {
+		return 0, nil, err
+	}
+	answer, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, answer, errors.Join(err, resp.Body.Close())
+}
+
 // explain says what to do about a call that did not get through.
 func (c *Client) explain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err // without the made-up URL
-	}
 	socket := SocketPath(c.runDir)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nobody listens on %s; start it with `systemctl start cloister` or `cloister daemon`", ErrNoDaemon, socket)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: only root may use %s", ErrNoDaemon, socket)
-	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%w on %s within %v; see its log", ErrNoDaemon, socket, Timeout)
 	}
 	return fmt.Errorf("%w on %s: %w", ErrNoDaemon, socket, err)

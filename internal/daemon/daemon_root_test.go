@@ -236,10 +236,7 @@ func TestReleaseWhileItRunsWaitsForItsEnd(t *testing.T) {
 func TestRuntimeKilledBeforeTheHook(t *testing.T) {
 	h := newHost(t)
 	creator := h.process(&syscall.SysProcAttr{})
-	g := h.register("web", creator.Process.Pid)
-	if err := h.client.Promise(g.Key, &api.Promise{}); err != nil {
-		t.Fatal(err)
-	}
+	h.register("web", creator.Process.Pid)
 	kill(creator)
 	h.settled()
 }
@@ -457,9 +454,10 @@ func TestConcurrentRegistrations(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
+			client := api.NewClient(h.runDir)
 			for round := range 10 {
 				id := fmt.Sprintf("c%d-%d", i, round)
-				g, err := h.client.Register(&api.Registration{ID: id, PID: os.Getpid()})
+				g, err := client.Register(&api.Registration{ID: id, PID: os.Getpid()})
 				if err != nil {
 					t.Error(err)
 					return
@@ -473,7 +471,7 @@ func TestConcurrentRegistrations(t *testing.T) {
 				mu.Lock()
 				delete(held, g.IDs)
 				mu.Unlock()
-				if err := h.client.Release(g.Key); err != nil {
+				if err := client.Release(g.Key); err != nil {
 					t.Error(err)
 					return
 				}

@@ -30,9 +30,6 @@ func (d *Daemon) handler() http.Handler {
 	route("POST /v1/containers", withBody(func(_ *http.Request, reg api.Registration) (any, error) {
 		return d.registry.register(reg)
 	}))
-	route("PUT /v1/containers/{key}/promise", withBody(func(req *http.Request, p api.Promise) (any, error) {
-		return nil, d.registry.promise(req.PathValue("key"), p)
-	}))
 	route("POST /v1/start", withBody(func(_ *http.Request, s api.Start) (any, error) {
 		return d.registry.start(s)
 	}))

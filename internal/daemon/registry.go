@@ -196,21 +196,6 @@ func (r *registry) save(c *container) error {
 	return nil
 }
 
-// promise notes what the prestart hook shall find.
-func (r *registry) promise(key string, p api.Promise) error {
-	c, err := r.get(key)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase != creating {
-		return fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
-	}
-	c.Promise = p
-	return r.store.put(&c.record)
-}
-
 // all returns the containers in the order of their registration.
 func (r *registry) all() []*container {
 	r.mu.Lock()
@@ -274,14 +259,14 @@ func (r *registry) releaseLocked(c *container) error {
 	if c.UpperDir != "" {
 		errs = append(errs, stage.RemoveWorkDir(stage.WorkDir(c.UpperDir, c.key())))
 	}
-	for _, undo := range slices.Backward(c.undo) {
-		errs = append(errs, undo())
-	}
-	c.undo = nil
 	if c.Engine == engine.Cloister {
 		errs = append(errs, removeBundle(r.bundles, c.Bundle))
 		r.deleteFromRuntime(c)
 	}
+	for _, undo := range slices.Backward(c.undo) {
+		errs = append(errs, undo())
+	}
+	c.undo = nil
 	r.removeCgroupsLater(c, cgroupTries)
 	err := errors.Join(errs...)
 	r.log.Info().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("container released")

@@ -42,7 +42,7 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 func (r *registry) answer(c *container) *api.Views {
 	return &api.Views{
 		Key: c.key(), Dir: r.views.path(c.Slot), Files: r.views.files,
-		IDs: c.IDs, Promise: c.Promise, StageDir: r.dir(c),
+		IDs: c.IDs, StageDir: r.dir(c),
 	}
 }
 
@@ -146,7 +146,7 @@ func (r *registry) attached(key string, a api.Attached) error {
 	if c.phase != starting {
 		return fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
 	}
-	c.Views, c.Attached, c.Promise.SharedMounts = a.Files, true, false
+	c.Views, c.Attached = a.Files, true
 	if err := r.store.put(&c.record); err != nil {
 		return err
 	}

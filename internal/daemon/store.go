@@ -26,10 +26,9 @@ type record struct {
 	// ForeignIDs tells that the engine chose the ids and shifted the files.
 	ForeignIDs bool `json:"foreignIds"`
 	// OwnerPID is the init of the container whose user namespace is shared.
-	OwnerPID  int         `json:"ownerPid"`
-	CreatedAt time.Time   `json:"createdAt"`
-	Creator   process     `json:"creator"` // the process that becomes the runtime
-	Promise   api.Promise `json:"promise"`
+	OwnerPID  int       `json:"ownerPid"`
+	CreatedAt time.Time `json:"createdAt"`
+	Creator   process   `json:"creator"` // the process that becomes the runtime
 
 	// From here on set by the prestart hook.
 

@@ -13,6 +13,7 @@ import (
 
 	"cloister/internal/api"
 	"cloister/internal/sys"
+	"cloister/runtimehook/attach"
 	"cloister/runtimehook/engine"
 	"cloister/runtimehook/hostpath"
 	"cloister/runtimehook/policy"
@@ -39,7 +40,7 @@ type Prepared struct {
 	Config []byte // the new config.json
 	Grant  *api.Grant
 
-	promise api.Promise
+	promise attach.Promise
 }
 
 // Abandon undoes Prepare.
@@ -80,9 +81,6 @@ func Prepare(client *api.Client, c Call) (_ *Prepared, err error) {
 		return nil, err
 	}
 	j.rewrite()
-	if err := client.Promise(j.grant.Key, &j.promise); err != nil {
-		return nil, err
-	}
 	config, err := j.doc.Bytes()
 	if err != nil {
 		return nil, err
@@ -106,7 +104,7 @@ type job struct {
 	root    *stage.Root // nil if the engine has shifted its owners itself
 
 	grant   *api.Grant
-	promise api.Promise
+	promise attach.Promise
 }
 
 // read opens everything that the config names on the host.

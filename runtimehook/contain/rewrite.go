@@ -9,7 +9,7 @@ import (
 	"cloister/runtimehook/spec"
 )
 
-// hookTimeout bounds each hook, in seconds: engines wait without a limit.
+// hookTimeout bounds the hook, in seconds: engines wait without a limit.
 const hookTimeout = 10
 
 // rewrite changes the config, but for what stage has changed. It can't fail: what
@@ -30,7 +30,7 @@ func (j *job) rewrite() {
 	}
 	j.doc.ProtectPaths()
 	j.sysctls()
-	j.hooks()
+	j.hook()
 }
 
 func (j *job) userNamespace() {
@@ -65,14 +65,17 @@ func (j *job) sysctls() {
 	spec.ShiftPingGroups(j.promise.Sysctls, j.grant.IDs.Start, j.grant.IDs.Size)
 }
 
-func (j *job) hooks() {
+// hook adds the prestart hook. The end of the container needs none: the daemon
+// watches its processes.
+func (j *job) hook() {
 	timeout := hookTimeout
-	for _, stage := range []string{"prestart", "poststop"} {
-		j.doc.AddHook(stage, specs.Hook{
-			Path:    j.Hook,
-			Args:    []string{"cloister", "hook", stage, "--run-dir", j.client.RunDir(), "--key", j.grant.Key},
-			Timeout: &timeout,
-			Env:     []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		})
-	}
+	j.doc.AddHook("prestart", specs.Hook{
+		Path: j.Hook,
+		Args: []string{
+			"cloister", "hook", "prestart",
+			"--run-dir=" + j.client.RunDir(), "--key=" + j.grant.Key, "--promise=" + j.promise.String(),
+		},
+		Timeout: &timeout,
+		Env:     []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+	})
 }

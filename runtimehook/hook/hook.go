@@ -10,15 +10,15 @@ import (
 )
 
 // Prestart verifies a container that is about to start and attaches its views. key
-// is that of its registration, empty if the hook stands in an engine's own list. It
-// must be called on a locked thread, which it leaves in the container's mount
-// namespace.
-func Prestart(client *api.Client, key string, stdin io.Reader) error {
+// is that of its registration and promised what was promised for it; both are empty
+// if the hook stands in an engine's own list. It must be called on a locked thread,
+// which it leaves in the container's mount namespace.
+func Prestart(client *api.Client, key, promised string, stdin io.Reader) error {
 	s, err := readState(stdin)
 	if err != nil {
 		return err
 	}
-	if err := prestart(client, key, s); err != nil {
+	if err := prestart(client, key, promised, s); err != nil {
 		// crun throws away what a hook says on standard error.
 		_ = client.Refused(&api.Refusal{ID: s.ID, By: "prestart hook", Reason: err.Error()})
 		return err
@@ -26,7 +26,11 @@ func Prestart(client *api.Client, key string, stdin io.Reader) error {
 	return nil
 }
 
-func prestart(client *api.Client, key string, s *state) error {
+func prestart(client *api.Client, key, promised string, s *state) error {
+	promise, err := attach.ParsePromise(promised)
+	if err != nil {
+		return err
+	}
 	start, err := s.describe(key)
 	if err != nil {
 		return err
@@ -35,7 +39,7 @@ func prestart(client *api.Client, key string, s *state) error {
 	if err != nil || views.Attached {
 		return err
 	}
-	files, err := confine(client, s, views)
+	files, err := confine(client, s, views, promise)
 	if err != nil {
 		return err
 	}
@@ -43,14 +47,14 @@ func prestart(client *api.Client, key string, s *state) error {
 }
 
 // confine does what only the host's root can do to the container.
-func confine(client *api.Client, s *state, views *api.Views) (files []string, err error) {
-	if err := attach.Verify(s.PID, views.Promise.Namespaces); err != nil {
+func confine(client *api.Client, s *state, views *api.Views, promise *attach.Promise) (files []string, err error) {
+	if err := attach.Verify(s.PID, promise.Namespaces); err != nil {
 		return nil, err
 	}
-	if err := attach.Sysctls(s.PID, views.IDs.Start, views.Promise.Sysctls); err != nil {
+	if err := attach.Sysctls(s.PID, views.IDs.Start, promise.Sysctls); err != nil {
 		return nil, err
 	}
-	if views.Promise.SharedMounts {
+	if promise.SharedMounts {
 		// The container's mount namespace has its own copies by now.
 		if err := stage.Clear(views.StageDir); err != nil {
 			return nil, fmt.Errorf("clear staged mounts: %w", err)
