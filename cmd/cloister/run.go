@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"cloister/internal/api"
 	"cloister/internal/bundle"
 	"cloister/internal/sys"
@@ -20,6 +22,8 @@ type runCmd struct {
 	Privileged  bool            `help:"Give the container all capabilities. They hold in the container only, not on the host."`
 	Volume      []bundle.Volume `short:"v" sep:"none" placeholder:"SOURCE:TARGET[:ro]" help:"Show the host's SOURCE at TARGET, read-only with :ro. Can be repeated."`
 	Rootfs      string          `type:"path" placeholder:"DIR" help:"Use DIR, instead of the host's /usr and empty directories, as the container's root. The container can write there."`
+	PID         string          `name:"pid" default:"private" enum:"private,host" help:"Whose processes the container sees: ${enum}. The host's are refused."`
+	Network     string          `default:"private" enum:"private,host" help:"Whose network the container has: ${enum}. The host's is refused."`
 	Runtime     string          `placeholder:"runc|crun|PATH" help:"Low-level runtime. Without it, the daemon's."`
 	Name        bundle.Name     `placeholder:"NAME" help:"Name and hostname of the container. Without it, one is made up."`
 	Interactive bool            `short:"i" help:"Let the command read from standard input."`
@@ -85,8 +89,14 @@ func (c *runCmd) options() *bundle.Options {
 	if name == "" {
 		name = bundle.NewName()
 	}
+	var host []specs.LinuxNamespaceType
+	for kind, whose := range map[specs.LinuxNamespaceType]string{specs.PIDNamespace: c.PID, specs.NetworkNamespace: c.Network} {
+		if whose == "host" {
+			host = append(host, kind)
+		}
+	}
 	return &bundle.Options{
-		Name: name, Command: command, Rootfs: c.Rootfs, Volumes: c.Volume, Privileged: c.Privileged,
+		Name: name, Command: command, Rootfs: c.Rootfs, Volumes: c.Volume, Privileged: c.Privileged, Host: host,
 		Limits:   bundle.Limits{Memory: c.Memory, MemorySwap: c.MemorySwap, CPUs: c.CPUs, CPUSet: c.CpusetCpus},
 		Terminal: c.TTY, Term: os.Getenv("TERM"),
 	}

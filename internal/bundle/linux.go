@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"slices"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -12,10 +14,14 @@ func linux(o *Options) *specs.Linux {
 	l := &specs.Linux{
 		CgroupsPath: cgroupPrefix + string(o.Name),
 		Resources:   resources(o),
-		Namespaces: []specs.LinuxNamespace{
-			{Type: specs.MountNamespace}, {Type: specs.NetworkNamespace}, {Type: specs.UTSNamespace},
-			{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.CgroupNamespace},
-		},
+	}
+	for _, kind := range []specs.LinuxNamespaceType{
+		specs.MountNamespace, specs.NetworkNamespace, specs.UTSNamespace,
+		specs.PIDNamespace, specs.IPCNamespace, specs.CgroupNamespace,
+	} {
+		if !slices.Contains(o.Host, kind) {
+			l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: kind})
+		}
 	}
 	if !o.Privileged {
 		l.MaskedPaths = []string{

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Options describe a container.
@@ -17,6 +19,8 @@ type Options struct {
 	Volumes    []Volume
 	Limits     Limits
 	Privileged bool
+	// Host are the namespaces of the host that the container shall share.
+	Host []specs.LinuxNamespaceType
 	// Terminal gives the command a terminal, of the kind that Term names.
 	Terminal bool
 	Term     string

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -58,11 +57,15 @@ func (e bundleEngine) newBundle(t *testing.T, o options, script string) *testBun
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(b.dir) })
-	sh(t, "cp", "-a", world.rootfs, filepath.Join(b.dir, "rootfs")).ok(t)
+	// The programs are shared, everything else is the bundle's own.
+	sh(t, "sh", "-c", fmt.Sprintf("mkdir %[2]s && cp -a %[1]s/[!b]* %[2]s && cp -al %[1]s/bin %[2]s", world.rootfs, filepath.Join(b.dir, "rootfs"))).ok(t)
 
 	opts := &bundle.Options{
 		Name: bundle.Name(id), Command: []string{"/bin/sh", "-c", script}, Rootfs: filepath.Join(b.dir, "rootfs"),
 		Privileged: o.privileged,
+	}
+	if o.host != "" {
+		opts.Host = append(opts.Host, specs.LinuxNamespaceType(o.host))
 	}
 	for text, value := range map[string]interface{ UnmarshalText([]byte) error }{
 		o.memory: &opts.Limits.Memory, o.cpus: &opts.Limits.CPUs, o.cpuset: &opts.Limits.CPUSet,
@@ -90,20 +93,7 @@ func (e bundleEngine) newBundle(t *testing.T, o options, script string) *testBun
 		}
 		b.spec.Process.User.UID, b.spec.Process.User.GID = uint32(uid), uint32(uid)
 	}
-	if o.host != "" {
-		b.dropNamespace(specs.LinuxNamespaceType(o.host))
-	}
 	return b
-}
-
-func (b *testBundle) dropNamespace(kind specs.LinuxNamespaceType) {
-	var kept []specs.LinuxNamespace
-	for _, ns := range b.spec.Linux.Namespaces {
-		if ns.Type != kind {
-			kept = append(kept, ns)
-		}
-	}
-	b.spec.Linux.Namespaces = kept
 }
 
 func (b *testBundle) write() {
@@ -256,24 +246,34 @@ func TestBundleEngineMadeUserNamespace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		sh(t, "chown", "-R", "700000:700000", filepath.Join(b.dir, "rootfs")).ok(t)
+		sh(t, "sh", "-c", fmt.Sprintf("rm -r %[2]s && cp -a %[1]s %[2]s && chown -R 700000:700000 %[2]s", world.rootfs, filepath.Join(b.dir, "rootfs"))).ok(t)
 		r := b.run()
 		r.prints(t, "0     700000      65536\n0\nMemTotal:          65536 kB")
 	})
 }
 
+// killRounds is how many moments of a container's start are tried.
+const killRounds = 25
+
 // TestBundleRuntimeKilled kills the process that the engine started at every stage
 // of its way: the wrapper, then the runtime that it has become.
 func TestBundleRuntimeKilled(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, e bundleEngine) {
-		for i := range 40 {
+		var whole time.Duration // of a start that nobody disturbs
+		for i := range killRounds {
 			b := e.newBundle(t, options{memory: "64m", volumes: []string{t.TempDir() + ":/v:ro"}}, "true")
 			b.write()
 			cmd := world.sandbox.command(t.Context(), world.wrapper, "--runtime-path", e.runtime, "--root", b.root(), "run", "--bundle", b.dir, b.id)
+			begin := time.Now()
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			timer := time.AfterFunc(time.Duration(i)*3*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+			if i == 0 {
+				_ = cmd.Wait()
+				whole = time.Since(begin)
+				continue
+			}
+			timer := time.AfterFunc(whole*time.Duration(i)/killRounds, func() { _ = cmd.Process.Kill() })
 			_ = cmd.Wait()
 			timer.Stop()
 			// What is left of the container itself is the engine's to remove.
@@ -289,7 +289,7 @@ func TestBundleHookKilled(t *testing.T) {
 	need(t, "runc", "timeout")
 	t.Cleanup(func() { settled(t) })
 	refused := 0
-	for i := range 20 {
+	for i := range killRounds {
 		b := bundleEngine{"runc"}.newBundle(t, options{}, "true")
 		b.write()
 		program, hook, runtime := filepath.Join(b.dir, "cloister-runtime"), filepath.Join(b.dir, "hook"), filepath.Join(b.dir, "runtime")

@@ -49,6 +49,8 @@ func TestRun(t *testing.T) {
 			if r := sh(t, "script", "-qec", fmt.Sprintf("%s run --runtime %s -it tty", world.cloister, runtime), "/dev/null"); !strings.Contains(r.stdout, "/dev/pts/") {
 				t.Errorf("-t: %v", r)
 			}
+			run("--pid=host", "true").refused(t, "cloister containers can't share namespaces [pid] with the host")
+			run("--network=host", "true").refused(t, "with the host (because they use the linux user-namespace for isolation)")
 			for _, path := range []string{"/etc", "/usr", "/"} {
 				run("-v", path+":/x", "true").refused(t, "can't mount "+path+" because")
 				run("--rootfs", path, "true").refused(t, "can't mount "+path+" because")

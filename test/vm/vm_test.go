@@ -42,7 +42,7 @@ var guests = []struct {
 const (
 	bootTimeout   = 2 * time.Minute
 	scriptTimeout = time.Minute
-	e2eTimeout    = 5 * time.Minute
+	e2eTimeout    = 15 * time.Minute
 )
 
 // acceleratorEnv is qemu's -accel, for hosts where "kvm" is known to work.
