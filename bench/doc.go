@@ -1,0 +1,5 @@
+// Package bench measures what cloister costs, as ratios to the same thing without
+// it in the same run: absolute times say little on a machine that does other work.
+//
+//   - start: creating, starting and deleting a container (`make bench-start`).
+package bench
