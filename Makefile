@@ -1,2 +1,78 @@
+# What to type:
+#   make build       bin/cloister and bin/cloister-runtime
+#   sudo make demo   a container, seen from inside and from the host
+#   sudo make test   everything; installs what it needs with apt
+#   make lint
+#   sudo make install
+
+GO       ?= $(shell .ci/toolchain)
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BUILD    := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+DESTDIR  ?=
+PREFIX   ?= /usr
+
+# Linters, from the module proxy.
+GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ERRORLINT   := github.com/polyfloyd/go-errorlint@v1.8.0
+TAGS        := root,e2e,vm
+
+.PHONY: build lint demo install uninstall clean
+.PHONY: test test-deps test-unit test-root test-e2e test-vm fuzz bench-start
+
 build:
-	CGO_ENABLED=0 go build ./...
+	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/cloister ./cmd/cloister
+	ln -sf cloister bin/cloister-runtime
+
+lint:
+	@test -z "$$($(GO) run $(GOFUMPT) -l .)" || { $(GO) run $(GOFUMPT) -d .; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags $(TAGS) ./...
+	GOARCH=arm64 $(GO) vet -tags $(TAGS) ./...
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/cloister
+	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
+	$(GO) run $(ERRORLINT) ./...
+
+demo: build
+	deploy/demo
+
+# The suites, from the fastest to the slowest.
+test: test-deps lint test-unit test-root test-e2e test-vm
+
+test-deps:
+	test/install-deps
+
+test-unit:
+	$(GO) test -race ./...
+
+test-root:
+	$(GO) test -race -tags root -count=1 ./fs/... ./internal/... ./runtimehook/...
+
+test-e2e: build
+	CLOISTER_BIN=$(CURDIR)/bin/cloister CGO_ENABLED=0 $(GO) test -tags e2e -count=1 -timeout 30m ./test/e2e
+
+test-vm: build
+	CLOISTER_BIN=$(CURDIR)/bin/cloister $(GO) test -tags vm -count=1 -timeout 30m ./test/vm/...
+
+# Every fuzz target for a while; FUZZTIME=10m for longer.
+FUZZTIME ?= 20s
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    echo $$pkg $$f; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+bench-start: build
+	$(GO) run ./bench/start
+
+install: build
+	install -D -m 755 bin/cloister $(DESTDIR)$(PREFIX)/bin/cloister
+	ln -sf cloister $(DESTDIR)$(PREFIX)/bin/cloister-runtime
+	install -D -m 644 deploy/systemd/cloister.service $(DESTDIR)$(PREFIX)/lib/systemd/system/cloister.service
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/cloister $(DESTDIR)$(PREFIX)/bin/cloister-runtime
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/cloister.service
+
+clean:
+	rm -rf bin
