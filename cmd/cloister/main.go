@@ -37,9 +37,14 @@ func main() {
 	os.Exit(command())
 }
 
+// globals are the flags of every command.
+type globals struct {
+	RunDir string `name:"run-dir" env:"CLOISTER_RUN_DIR" type:"path" default:"${runDir}" placeholder:"DIR" help:"Run directory of the daemon."`
+}
+
 // cli is the command line.
 type cli struct {
-	RunDir string `name:"run-dir" env:"CLOISTER_RUN_DIR" type:"path" default:"${runDir}" placeholder:"DIR" help:"Run directory of the daemon."`
+	globals
 
 	Run     runCmd     `cmd:"" help:"Run a command in a container, without an engine or an image."`
 	Ps      psCmd      `cmd:"" help:"List the containers."`
@@ -53,12 +58,29 @@ type cli struct {
 	Completion kongcompletion.Completion `cmd:"" help:"Print the code that completes cloister's arguments in your shell."`
 }
 
+// hookCLI is the part of it that runtimes use: they wait for the hook, and the whole
+// takes longer to build than a hook needs to verify a container.
+type hookCLI struct {
+	globals
+
+	Hook hookCmd `cmd:"" help:"Act as a hook of an OCI runtime or of podman."`
+}
+
 // usageExit is the status of a command line that can't be understood.
 const usageExit = 2
 
 func command() int {
-	var c cli
-	parser := kong.Must(&c,
+	if len(os.Args) > 1 && os.Args[1] == "hook" {
+		c := &hookCLI{}
+		return execute(c, &c.globals)
+	}
+	c := &cli{}
+	return execute(c, &c.globals)
+}
+
+// execute parses the command line into grammar, of which g is a part, and runs it.
+func execute(grammar any, g *globals) int {
+	parser := kong.Must(grammar,
 		kong.Name("cloister"),
 		kong.Description("cloister gives every container of this host a user namespace and ids of its own and a view of its own resources, with the container engine and the runc or crun that are already there."),
 		kong.WithHyphenPrefixedParameters(true), // --memory-swap -1
@@ -79,7 +101,7 @@ func command() int {
 		}
 		return usageExit
 	}
-	if err := ctx.Run(api.NewClient(c.RunDir)); err != nil {
+	if err := ctx.Run(api.NewClient(g.RunDir)); err != nil {
 		fmt.Fprintf(os.Stderr, "cloister: %v\n", strings.ReplaceAll(err.Error(), "\n", "\ncloister: "))
 		return 1
 	}

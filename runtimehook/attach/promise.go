@@ -8,6 +8,8 @@ import (
 // Promise is what whoever prepared a container has promised for it. It is an
 // argument of the prestart hook in the container's config.
 type Promise struct {
+	// Root is the container's root file system, as the runtime sees it.
+	Root string `json:"root,omitempty"`
 	// Namespaces are those that the container has of its own besides the ones
 	// that every container must have, by their names in /proc/<pid>/ns.
 	Namespaces []string `json:"namespaces,omitempty"`

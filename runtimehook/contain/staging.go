@@ -28,12 +28,14 @@ func (j *job) stage() (err error) {
 	}
 	defer func() { err = errors.Join(err, area.Close()) }()
 	j.promise.SharedMounts = !j.PrivateMounts
+	j.promise.Root = j.doc.Spec.Root.Path
 	if j.root != nil {
 		path, err := area.Rootfs(j.root, j.grant.IDs, j.grant.Key)
 		if err != nil {
 			return err
 		}
 		j.doc.SetRoot(path)
+		j.promise.Root = path
 	}
 	for i := range j.doc.Spec.Mounts {
 		if err := j.stageMount(area, i); err != nil {

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -76,14 +77,20 @@ func (e *Engine) Owns(source string, m *specs.Mount) bool {
 func (e *Engine) OwnsRoot(path string) bool {
 	switch e.Name {
 	case Docker:
-		root := dockerRoot.FindStringSubmatch(path)
+		root := dockerRoot().FindStringSubmatch(path)
 		return root != nil && root[1] == e.DataRoot
 	case Podman, CRIO:
-		return storageRoot.MatchString(path)
+		return storageRoot().MatchString(path)
 	case Containerd:
 		return below(path, e.call.Bundle) || below(path, "/run/containerd") || below(path, "/var/lib/containerd")
 	}
 	return below(path, e.call.Bundle)
+}
+
+// pattern returns a regular expression that is compiled when it is first asked for:
+// most calls of the program need none.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
 func below(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }
@@ -117,16 +124,16 @@ func recogniseStorage(c Call) *Engine {
 		regexp.MustCompile(`^/.+/` + regexp.QuoteMeta(filepath.Base(driver)) +
 			`/[0-9a-f]{64}/userdata/(hosts|hostname|resolv\.conf|passwd|group|localtime|\.containerenv|shm|secrets(/.*)?|run/secrets(/.*)?)$`),
 		regexp.MustCompile(`^` + regexp.QuoteMeta(e.DataRoot) + `/volumes/[^/]+/_data(/.*)?$`),
-		kubeletFiles,
+		kubeletFiles(),
 	}
 	return e
 }
 
 // dockerRoot finds docker's data root in the path of a root file system.
-var dockerRoot = regexp.MustCompile(`^(/.*)/(?:(?:overlay2|btrfs/subvolumes|fuse-overlayfs|zfs/graph)/[^/]+(?:/merged)?|vfs/dir/[^/]+|rootfs/[^/]+/[^/]+)$`)
+var dockerRoot = pattern(`^(/.*)/(?:(?:overlay2|btrfs/subvolumes|fuse-overlayfs|zfs/graph)/[^/]+(?:/merged)?|vfs/dir/[^/]+|rootfs/[^/]+/[^/]+)$`)
 
 func recogniseDocker(c Call) *Engine {
-	root := dockerRoot.FindStringSubmatch(c.Root)
+	root := dockerRoot().FindStringSubmatch(c.Root)
 	if filepath.Base(filepath.Dir(c.Bundle)) != "moby" || root == nil {
 		return nil
 	}
@@ -143,12 +150,12 @@ func recogniseContainerd(c Call) *Engine {
 	if filepath.Base(filepath.Dir(filepath.Dir(c.Bundle))) != "io.containerd.runtime.v2.task" {
 		return nil
 	}
-	return &Engine{Name: Containerd, own: []*regexp.Regexp{criFiles, kubeletFiles}}
+	return &Engine{Name: Containerd, own: []*regexp.Regexp{criFiles(), kubeletFiles()}}
 }
 
 var (
-	criFiles     = regexp.MustCompile(`^/(var/lib|run)/containerd/io\.containerd\.grpc\.v1\.cri/sandboxes/[0-9a-f]{64}/(hostname|hosts|resolv\.conf|shm)$`)
-	kubeletFiles = regexp.MustCompile(`^/var/lib/kubelet/pods/[^/]+/(etc-hosts|volumes/.+|volume-subpaths/.+|containers/.+)$`)
+	criFiles     = pattern(`^/(var/lib|run)/containerd/io\.containerd\.grpc\.v1\.cri/sandboxes/[0-9a-f]{64}/(hostname|hosts|resolv\.conf|shm)$`)
+	kubeletFiles = pattern(`^/var/lib/kubelet/pods/[^/]+/(etc-hosts|volumes/.+|volume-subpaths/.+|containers/.+)$`)
 )
 
 // isInit reports whether a mount is the small init that `--init` puts into the

@@ -31,6 +31,9 @@ func prestart(client *api.Client, key, promised string, s *state) error {
 	if err != nil {
 		return err
 	}
+	if s.Root == "" {
+		s.Root = promise.Root
+	}
 	start, err := s.describe(key)
 	if err != nil {
 		return err
