@@ -25,13 +25,25 @@ func Sysctls(pid int, root uint32, values map[string]string) error {
 
 var sysctlName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[A-Za-z0-9_/-]+)+$`)
 
+// sysctlPath returns the file of a sysctl. A dot separates directories and a slash
+// is a dot in a name, as in net.ipv4.conf.eth0/5.forwarding, so two slashes could
+// lead out of the namespace's directory.
+func sysctlPath(name string) (string, error) {
+	path := "/proc/sys/" + strings.NewReplacer(".", "/", "/", ".").Replace(name)
+	if !sysctlName.MatchString(name) || path != filepath.Clean(path) {
+		return "", fmt.Errorf("%q is no name of a sysctl", name)
+	}
+	return path, nil
+}
+
 var enter = map[string]func(*sys.Namespace, func() error) error{
 	"net": sys.InNetwork, "ipc": sys.InIPC, "uts": sys.InUTS,
 }
 
 func writeSysctl(pid int, root uint32, name, value string) error {
-	if !sysctlName.MatchString(name) {
-		return fmt.Errorf("%q is no name of a sysctl", name)
+	path, err := sysctlPath(name)
+	if err != nil {
+		return err
 	}
 	kind := spec.SysctlNamespace(name)
 	in, ok := enter[kind]
@@ -43,7 +55,6 @@ func writeSysctl(pid int, root uint32, name, value string) error {
 		return err
 	}
 	defer ns.Close()
-	path := filepath.Join("/proc/sys", strings.NewReplacer(".", "/", "/", ".").Replace(name))
 	write := func() error { return os.WriteFile(path, []byte(value), 0) }
 	return in(ns, func() error {
 		err := write()
