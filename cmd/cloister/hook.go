@@ -8,26 +8,26 @@ import (
 )
 
 type hookCmd struct {
-	Key     string `hidden:"" help:"Registration of the container."`
-	Promise string `hidden:"" help:"What was promised for the container."`
-
 	Prestart  prestartCmd  `cmd:"" help:"Verify a container and attach its views; the container's state is on standard input."`
 	Poststop  poststopCmd  `cmd:"" help:"Release a container; its state is on standard input."`
 	Precreate precreateCmd `cmd:"" help:"Rewrite podman's config.json from standard input to standard output."`
 }
 
-type prestartCmd struct{}
+type prestartCmd struct {
+	Key     string `hidden:"" help:"Registration of the container."`
+	Promise string `hidden:"" help:"What was promised for the container."`
+}
 
 // Run ends with the thread in the container's mount namespace, and the process
 // with it.
-func (prestartCmd) Run(client *api.Client, h *hookCmd) error {
-	return hook.Prestart(client, h.Key, h.Promise, os.Stdin)
+func (c *prestartCmd) Run(client *api.Client) error {
+	return hook.Prestart(client, c.Key, c.Promise, os.Stdin)
 }
 
 type poststopCmd struct{}
 
-func (poststopCmd) Run(client *api.Client, h *hookCmd) error {
-	return hook.Poststop(client, h.Key, os.Stdin)
+func (poststopCmd) Run(client *api.Client) error {
+	return hook.Poststop(client, os.Stdin)
 }
 
 type precreateCmd struct{}

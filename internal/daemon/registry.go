@@ -242,14 +242,8 @@ func (r *registry) dir(c *container) string { return filepath.Join(containersDir
 
 func containersDir(runDir string) string { return filepath.Join(runDir, "containers") }
 
-// release gives back what a container has, once none of its processes is left.
-func (r *registry) release(c *container) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return r.releaseLocked(c)
-}
-
-// releaseLocked runs what undo has collected. Preconditions: c.mu is held.
+// releaseLocked gives back what a container has, once none of its processes is left.
+// Preconditions: c.mu is held.
 func (r *registry) releaseLocked(c *container) error {
 	if c.phase == released {
 		return nil

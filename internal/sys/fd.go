@@ -120,7 +120,7 @@ func StatPath(path string) (Stat, error) {
 
 func newStat(st *unix.Stat_t) Stat {
 	return Stat{
-		Dev: uint64(st.Dev), Ino: st.Ino, Mode: st.Mode, Rdev: uint64(st.Rdev), //nolint:unconvert // int32 or uint32 elsewhere
+		Dev: uint64(st.Dev), Ino: st.Ino, Mode: st.Mode, Rdev: uint64(st.Rdev), // int32 or uint32 elsewhere
 		UID: st.Uid, GID: st.Gid,
 	}
 }
@@ -139,7 +139,7 @@ func (f *FD) FSMagic() (int64, error) {
 	if err := unix.Fstatfs(f.fd, &st); err != nil {
 		return 0, os.NewSyscallError("fstatfs", err)
 	}
-	return int64(st.Type), nil //nolint:unconvert // int32 elsewhere
+	return int64(st.Type), nil // int32 elsewhere
 }
 
 // MountID returns the id of the mount through which the file was opened, as the

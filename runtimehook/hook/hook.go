@@ -69,17 +69,14 @@ func confine(client *api.Client, s *state, views *api.Views, promise *attach.Pro
 }
 
 // Poststop tells the daemon that a container is gone.
-func Poststop(client *api.Client, key string, stdin io.Reader) error {
+func Poststop(client *api.Client, stdin io.Reader) error {
 	s, err := readState(stdin)
 	if err != nil {
 		return err
 	}
-	if key != "" {
-		return client.Release(key)
-	}
 	c, err := client.Container(s.ID)
 	if err != nil || c.Bundle != s.Bundle {
-		return nil //nolint:nilerr // not one of ours, or known to be gone
+		return nil // not one of ours, or known to be gone
 	}
 	return client.Release(c.Key)
 }

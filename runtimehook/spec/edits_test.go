@@ -156,13 +156,13 @@ func TestPingGroups(t *testing.T) {
 
 func TestAddHookKeepsEngineFirstAndReplacesItsOwn(t *testing.T) {
 	d := parse(t, `{"ociVersion":"1","root":{"path":"r"},"process":{"cwd":"/"},"linux":{},
-		"hooks":{"prestart":[{"path":"/proc/1/exe","args":["libnetwork-setkey"]},{"path":"/usr/bin/cloister","args":["old"]}]}}`)
-	d.AddHook("prestart", specs.Hook{Path: "/usr/bin/cloister", Args: []string{"new"}})
+		"hooks":{"createRuntime":[{"path":"/proc/1/exe","args":["libnetwork-setkey"]},{"path":"/usr/bin/cloister","args":["old"]}]}}`)
+	d.AddHook("createRuntime", specs.Hook{Path: "/usr/bin/cloister", Args: []string{"new"}})
 	d.AddHook("poststop", specs.Hook{Path: "/usr/bin/cloister"})
 	got := written(t, d).Hooks
 	want := &specs.Hooks{
-		Prestart: []specs.Hook{{Path: "/proc/1/exe", Args: []string{"libnetwork-setkey"}}, {Path: "/usr/bin/cloister", Args: []string{"new"}}},
-		Poststop: []specs.Hook{{Path: "/usr/bin/cloister"}},
+		CreateRuntime: []specs.Hook{{Path: "/proc/1/exe", Args: []string{"libnetwork-setkey"}}, {Path: "/usr/bin/cloister", Args: []string{"new"}}},
+		Poststop:      []specs.Hook{{Path: "/usr/bin/cloister"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
