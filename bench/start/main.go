@@ -202,8 +202,9 @@ func (s *subject) live(id string) error {
 func (s *subject) step(args ...string) (time.Duration, error) {
 	var stderr strings.Builder
 	cmd := exec.Command(s.argv[0], append(slices.Clone(s.argv[1:]), args...)...)
-	if args[0] != "create" { // a container keeps the streams that it was created with
-		cmd.Stderr = &stderr
+	cmd.Stderr = &stderr
+	if args[0] == "create" { // the container keeps the streams, and with them a pipe
+		cmd.Stderr = os.Stderr
 	}
 	begin := time.Now()
 	if err := cmd.Run(); err != nil {
