@@ -66,18 +66,19 @@ bench-start: build
 	$(GO) run ./bench/start
 
 HOOKS := $(DESTDIR)$(PREFIX)/share/cloister/hooks.d
+UNIT  := $(DESTDIR)$(PREFIX)/lib/systemd/system/cloister.service
 
 install: build
 	install -D -m 755 bin/cloister $(DESTDIR)$(PREFIX)/bin/cloister
 	ln -sf cloister $(DESTDIR)$(PREFIX)/bin/cloister-runtime
-	install -D -m 644 deploy/systemd/cloister.service $(DESTDIR)$(PREFIX)/lib/systemd/system/cloister.service
+	install -D -m 644 deploy/systemd/cloister.service $(UNIT)
 	install -D -m 644 -t $(HOOKS)/podman deploy/hooks.d/podman/*.json
 	install -D -m 644 -t $(HOOKS)/cri-o deploy/hooks.d/cri-o/*.json
+	sed -i 's|/usr/|$(PREFIX)/|' $(UNIT) $(HOOKS)/*/*.json
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/cloister README.md CHANGELOG.md LICENSE docs/*.md
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/cloister $(DESTDIR)$(PREFIX)/bin/cloister-runtime
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/cloister.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/cloister $(DESTDIR)$(PREFIX)/bin/cloister-runtime $(UNIT)
 	rm -rf $(DESTDIR)$(PREFIX)/share/cloister $(DESTDIR)$(PREFIX)/share/doc/cloister
 
 clean:

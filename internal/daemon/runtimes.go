@@ -109,7 +109,7 @@ func run(path string, args ...string) ([]byte, error) {
 
 // deleteFromRuntime removes what a runtime that was killed has left of a container
 // of `cloister run`: its state and its cgroups. Those of engines are the engines'
-// to remove. It does not wait, since the runtime's poststop hook comes back here.
+// to remove. It does not wait for the runtime, which may have hooks to run.
 // Preconditions: c.mu is held.
 func (r *registry) deleteFromRuntime(c *container) {
 	if c.Runtime == "" || c.Creator.running() {
