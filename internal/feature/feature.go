@@ -92,12 +92,7 @@ func userNamespace() (*sys.Namespace, error) {
 }
 
 func cloneTree(dir string) error {
-	f, err := sys.OpenPath(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	tree, err := sys.CloneTree(f, false)
+	tree, err := sys.ClonePath(dir, false)
 	if err != nil {
 		return err
 	}
@@ -132,12 +127,7 @@ func idMap(dir string) error {
 		return err
 	}
 	defer ns.Close()
-	f, err := sys.OpenPath(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	tree, err := sys.CloneTree(f, false)
+	tree, err := sys.ClonePath(dir, false)
 	if err != nil {
 		return err
 	}

@@ -7,20 +7,14 @@ import (
 	"testing"
 
 	"github.com/moby/sys/mountinfo"
+
+	"cloister/internal/sys/systest"
 )
 
 // The probes find on this machine what its kernel is known to do, and leave nothing
 // behind.
 func TestProbe(t *testing.T) {
-	dir, err := os.MkdirTemp("/var/tmp", "cloister-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := systest.Dir(t)
 	all := Probe(dir)
 	for _, f := range all {
 		if f.Name == "" || f.Purpose == "" || f.Kernel == "" {

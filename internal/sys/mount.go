@@ -26,6 +26,16 @@ func CloneTree(f *FD, recursive bool) (*Tree, error) {
 	return &Tree{&FD{fd}}, nil
 }
 
+// ClonePath does the same for the mount at path.
+func ClonePath(path string, recursive bool) (*Tree, error) {
+	f, err := OpenPath(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return CloneTree(f, recursive)
+}
+
 // Attr is a set of mount attributes to turn on.
 type Attr uint64
 

@@ -33,7 +33,7 @@ func TestIDMappedMountShiftsOwnersBothWays(t *testing.T) {
 			return err
 		}
 		defer ns.Close()
-		tree, err := clone(source)
+		tree, err := sys.ClonePath(source, false)
 		if err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func TestLockedMounts(t *testing.T) {
 		if err := unix.MountSetattr(unix.AT_FDCWD, dir, 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
 			return err
 		}
-		open, err := clone(dir)
+		open, err := sys.ClonePath(dir, false)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func TestLockedMounts(t *testing.T) {
 		}
 		defer ns.Close()
 		var locked *sys.Tree
-		err = sys.InMounts(ns, func() (err error) { locked, err = clone(dir); return err })
+		err = sys.InMounts(ns, func() (err error) { locked, err = sys.ClonePath(dir, false); return err })
 		if err != nil {
 			return err
 		}
@@ -294,15 +294,6 @@ func TestBeneathNothingLeadsOut(t *testing.T) {
 			t.Errorf("%s was opened", path)
 		}
 	}
-}
-
-func clone(path string) (*sys.Tree, error) {
-	f, err := sys.OpenPath(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return sys.CloneTree(f, false)
 }
 
 func clearReadOnly(tree *sys.Tree) error {

@@ -101,12 +101,7 @@ func (v *Views) clone() ([]*sys.Tree, error) {
 }
 
 func cloneFile(path string) (*sys.Tree, error) {
-	f, err := sys.OpenPath(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	tree, err := sys.CloneTree(f, false)
+	tree, err := sys.ClonePath(path, false)
 	if err != nil {
 		return nil, err
 	}

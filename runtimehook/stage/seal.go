@@ -34,7 +34,7 @@ func (a *Area) Seal(ids idrange.Range) (err error) {
 	}()
 	err = sys.InMounts(locked, func() error {
 		for _, path := range a.unsealed {
-			tree, err := cloneAt(path)
+			tree, err := sys.ClonePath(path, true)
 			if err != nil {
 				return fmt.Errorf("lock bind mounts: %s: %w", path, err)
 			}
@@ -52,13 +52,4 @@ func (a *Area) Seal(ids idrange.Range) (err error) {
 	}
 	a.unsealed = nil
 	return nil
-}
-
-func cloneAt(path string) (*sys.Tree, error) {
-	f, err := sys.OpenPath(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return sys.CloneTree(f, true)
 }

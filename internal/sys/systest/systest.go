@@ -12,11 +12,9 @@ import (
 	"cloister/internal/sys"
 )
 
-// InPrivateMounts calls f on a thread with a mount namespace of its own, which ends
-// with it, and fails the test if f returns an error. dir is an empty directory that
-// every user may search; /var/tmp is on a disk, which tmpfs can't replace: before
-// Linux 6.3 it can't be id-mapped.
-func InPrivateMounts(t *testing.T, f func(dir string) error) {
+// Dir makes an empty directory that every user may search, and removes it after the
+// test. It is on a disk: before Linux 6.3 a tmpfs can't be id-mapped.
+func Dir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "cloister-test-")
 	if err != nil {
@@ -30,6 +28,14 @@ func InPrivateMounts(t *testing.T, f func(dir string) error) {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// InPrivateMounts calls f with a Dir on a thread with a mount namespace of its own,
+// which ends with it. The test fails if f returns an error.
+func InPrivateMounts(t *testing.T, f func(dir string) error) {
+	t.Helper()
+	dir := Dir(t)
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
