@@ -1,0 +1,172 @@
+//go:build root
+
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"cloister/internal/api"
+	"cloister/internal/sys"
+	"cloister/runtimehook/idrange"
+)
+
+func TestLifeOfAContainer(t *testing.T) {
+	h := newHost(t)
+	g, init := h.run("web")
+	if g.IDs != (idrange.Range{Start: 2000000000, Size: 65536}) {
+		t.Errorf("got ids %v, want the first block of the region", g.IDs)
+	}
+	all, err := h.client.Containers()
+	if err != nil || len(all) != 1 {
+		t.Fatalf("got %v, %v, want one container", all, err)
+	}
+	c := all[0]
+	if c.PID != init.Process.Pid || c.UIDStart != g.IDs.Start || c.Name != "web" || len(c.Views) == 0 {
+		t.Errorf("listed as %+v", c)
+	}
+	d, err := h.client.Container("we")
+	if err != nil || d.State != "running" {
+		t.Fatalf("found by the beginning of its id: %+v, %v", d, err)
+	}
+	meminfo, err := os.ReadFile(filepath.Join(d.ViewsPath, "proc/meminfo"))
+	if err != nil || !strings.HasPrefix(string(meminfo), "MemTotal:") {
+		t.Errorf("view on the host: %q, %v", meminfo, err)
+	}
+	kill(init)
+	h.settled()
+}
+
+func TestReleaseWhileItRunsWaitsForItsEnd(t *testing.T) {
+	h := newHost(t)
+	g, init := h.run("web")
+	if err := h.client.Release(g.Key); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := h.client.Status(); err != nil || s.Containers != 1 {
+		t.Errorf("a running container was released: %+v, %v", s, err)
+	}
+	kill(init)
+	h.settled()
+	if err := h.client.Release(g.Key); err != nil {
+		t.Errorf("releasing once more: %v", err)
+	}
+}
+
+func TestRuntimeKilledBeforeTheHook(t *testing.T) {
+	h := newHost(t)
+	creator := h.process(&syscall.SysProcAttr{})
+	h.register("web", creator.Process.Pid)
+	kill(creator)
+	h.settled()
+}
+
+func TestHookKilledBeforeItAttached(t *testing.T) {
+	h := newHost(t)
+	g := h.register("web", os.Getpid())
+	init := h.init(g.IDs)
+	h.begin(g.Key, "web", init.Process.Pid)
+	kill(init) // what a runtime does when a hook fails
+	h.settled()
+	if err := h.client.Attached(g.Key, &api.Attached{}); err == nil {
+		t.Error("a container that is gone was attached")
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	h := newHost(t)
+	g := h.register("web", os.Getpid())
+	other := h.init(idrange.Range{Start: g.IDs.Start + 65536, Size: 65536})
+	plain := h.process(&syscall.SysProcAttr{})
+	tests := []struct {
+		name  string
+		start api.Start
+		want  string
+	}{
+		{"ids of another range", api.Start{ID: "web", PID: other.Process.Pid, Bundle: "/b/web", Key: g.Key}, "promised was the range"},
+		{"no user namespace", api.Start{ID: "web", PID: plain.Process.Pid, Bundle: "/b/web", Key: g.Key}, "promised was the range"},
+		{"another container's key", api.Start{ID: "db", PID: other.Process.Pid, Bundle: "/b/db", Key: g.Key}, "is of container web"},
+		{"an unknown key", api.Start{ID: "web", PID: other.Process.Pid, Key: "9.9"}, "no such container"},
+		{"unannounced, without a user namespace", api.Start{ID: "x", PID: plain.Process.Pid, Bundle: "/b/x"}, "the host's root"},
+		{"a process that is gone", api.Start{ID: "y", PID: 1 << 22, Bundle: "/b/y"}, "has ended"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := h.client.Start(&tt.start); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+	if err := h.client.Release(g.Key); err != nil {
+		t.Fatal(err)
+	}
+	h.settled()
+}
+
+func TestUnannouncedContainerKeepsItsEnginesIDs(t *testing.T) {
+	h := newHost(t)
+	ids := idrange.Range{Start: 1900000000, Size: 65536}
+	init := h.init(ids)
+	v := h.begin("", "pod", init.Process.Pid)
+	if v.IDs != ids {
+		t.Errorf("got %v, want %v", v.IDs, ids)
+	}
+	if err := h.client.Attached(v.Key, &api.Attached{Files: v.Files}); err != nil {
+		t.Fatal(err)
+	}
+	if again := h.begin("", "pod", init.Process.Pid); !again.Attached {
+		t.Error("a second hook of the same container attaches once more")
+	}
+	kill(init)
+	h.settled()
+}
+
+func TestSecondContainerOfTheSameID(t *testing.T) {
+	h := newHost(t)
+	_, init := h.run("web")
+	_, err := h.client.Register(&api.Registration{ID: "web", PID: os.Getpid()})
+	if err == nil || !strings.Contains(err.Error(), "container exists") {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	kill(init)
+	g := h.register("web", os.Getpid()) // at once: the end may not have been noticed
+	if err := h.client.Release(g.Key); err != nil {
+		t.Fatal(err)
+	}
+	h.settled()
+}
+
+func TestSharedUserNamespace(t *testing.T) {
+	h := newHost(t)
+	g, init := h.run("web")
+	ns, err := userNamespaceOf(init.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sidecar, err := h.client.Register(&api.Registration{ID: "sidecar", PID: os.Getpid(), UserNamespace: &ns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sidecar.IDs != g.IDs || sidecar.OwnerPID != init.Process.Pid {
+		t.Errorf("got %+v, want the ids %v of process %d", sidecar, g.IDs, init.Process.Pid)
+	}
+	kill(init)
+	h.eventually("the owner is released", func() bool { s, err := h.client.Status(); return err == nil && s.Containers == 1 })
+	if next := h.register("next", os.Getpid()); next.IDs == g.IDs {
+		t.Error("ids that a container still shares were given out again")
+	} else if err := h.client.Release(next.Key); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.client.Release(sidecar.Key); err != nil {
+		t.Fatal(err)
+	}
+	h.settled()
+
+	foreign := sys.FileID{Dev: 1, Ino: 1}
+	if _, err := h.client.Register(&api.Registration{ID: "x", PID: os.Getpid(), UserNamespace: &foreign}); err == nil || !strings.Contains(err.Error(), "not one of cloister's") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}
