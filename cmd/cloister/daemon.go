@@ -31,7 +31,11 @@ func (c *daemonCmd) Run(client *api.Client) error {
 	})
 }
 
+// timeFormat is RFC 3339 with milliseconds.
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
+
 func (c *daemonCmd) logger() zerolog.Logger {
+	zerolog.TimeFieldFormat = timeFormat
 	level, err := zerolog.ParseLevel(c.LogLevel)
 	if err != nil {
 		level = zerolog.InfoLevel // kong has checked it
@@ -40,7 +44,7 @@ func (c *daemonCmd) logger() zerolog.Logger {
 	if c.LogFormat == "json" {
 		log = zerolog.New(os.Stderr)
 	} else {
-		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "2006-01-02T15:04:05.000", NoColor: true})
+		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: timeFormat, NoColor: true})
 	}
 	return log.Level(level).With().Timestamp().Logger()
 }
