@@ -11,11 +11,13 @@ BUILD    := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 DESTDIR  ?=
 PREFIX   ?= /usr
 
-# Linters, from the module proxy.
+# Tools, from the module proxy. gotestsum names the tests that were skipped, and why.
+GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ERRORLINT   := github.com/polyfloyd/go-errorlint@v1.8.0
 TAGS        := root,e2e,vm
+TEST        := $(GO) run $(GOTESTSUM) --format-hide-empty-pkg
 
 .PHONY: build lint demo install uninstall clean
 .PHONY: test test-deps test-unit test-root test-e2e test-vm fuzz bench-start
@@ -43,16 +45,16 @@ test-deps:
 	test/install-deps
 
 test-unit:
-	$(GO) test -race ./...
+	$(TEST) -- -race ./...
 
 test-root:
-	$(GO) test -race -tags root -count=1 ./fs/... ./internal/... ./runtimehook/...
+	$(TEST) -- -race -tags root -count=1 ./fs/... ./internal/... ./runtimehook/...
 
 test-e2e: build
-	CLOISTER_BIN=$(CURDIR)/bin/cloister CGO_ENABLED=0 $(GO) test -tags e2e -count=1 -timeout 30m ./test/e2e
+	CLOISTER_BIN=$(CURDIR)/bin/cloister CGO_ENABLED=0 $(TEST) --format testname -- -tags e2e -count=1 -timeout 30m ./test/e2e
 
 test-vm: build
-	CLOISTER_BIN=$(CURDIR)/bin/cloister $(GO) test -tags vm -count=1 -timeout 30m ./test/vm/...
+	CLOISTER_BIN=$(CURDIR)/bin/cloister $(TEST) --format testname -- -tags vm -count=1 -timeout 30m ./test/vm/...
 
 # Every fuzz target for a while; FUZZTIME=10m for longer.
 FUZZTIME ?= 20s

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // serve answers on the control socket of a new run directory with h.
@@ -117,12 +116,8 @@ func TestClientOfASilentDaemon(t *testing.T) {
 	stop := make(chan struct{})
 	c := serve(t, func(http.ResponseWriter, *http.Request) { <-stop })
 	defer close(stop)
-	begin := time.Now()
 	_, err := c.Status()
 	if !errors.Is(err, ErrNoDaemon) || !strings.Contains(err.Error(), "within 2s") {
 		t.Errorf("got %v, want no answer within 2s", err)
-	}
-	if waited := time.Since(begin); waited < Timeout {
-		t.Errorf("gave up after %v", waited)
 	}
 }
