@@ -61,17 +61,18 @@ func TestRenderDoesNotAllocate(t *testing.T) {
 func BenchmarkParallel(b *testing.B) {
 	fake := cgrouptest.New(b, cgroupview.Unified)
 	cgroup := fake.Cgroup("/x")
+	cgroup.SetTask(initTask)
 	host, err := NewHost(HostOptions{Root: fake.Root})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer host.Close()
-	c, err := host.NewContainer(ContainerConfig{Group: cgroup.Open()})
+	c, err := host.NewContainer(ContainerConfig{Group: cgroup.Open(), PID: initTask.TID})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	id, _ := Lookup("proc/meminfo")
+	id, _ := lookUp("proc/meminfo")
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		buf := make([]byte, 0, 4096)

@@ -16,12 +16,9 @@ import (
 type ContainerConfig struct {
 	// Group is the container's cgroup. The Container closes it.
 	Group *cgroupview.Group
-	// PID is the container's init in the pid namespace of the daemon, 0 if
-	// unknown.
+	// PID is the container's init in the pid namespace of the daemon. The
+	// container's time begins with it.
 	PID int
-	// Start is the CLOCK_BOOTTIME at which the container started. 0 stands
-	// for the start time of PID, or for the host's boot without one.
-	Start time.Duration
 	// TimeNamespace tells that the container has a time namespace of its own,
 	// whose boottime is the host's plus BootOffset.
 	TimeNamespace bool
@@ -115,9 +112,6 @@ func (v *view) start(start, now time.Duration, cfg ContainerConfig) {
 
 // startOf returns the start time of a container.
 func (h *Host) startOf(cfg ContainerConfig) (time.Duration, error) {
-	if cfg.Start != 0 || cfg.PID == 0 {
-		return cfg.Start, nil
-	}
 	path := h.root.Path("proc", strconv.Itoa(cfg.PID), "stat")
 	stat, err := os.ReadFile(path)
 	if err != nil {
@@ -233,19 +227,6 @@ func (n *taskCount) scale(all int) {
 	n.running = n.running * all / n.total
 	n.blocked = n.blocked * all / n.total
 	n.total = all
-}
-
-// Populated reports whether the container still has tasks, at any depth of its
-// cgroup. The error wraps cgroupview.ErrGone if the cgroup has been removed,
-// cgroupview.ErrNoCgroup if there never was one of the container's own, and
-// os.ErrClosed after Close.
-func (c *Container) Populated() (bool, error) {
-	c.counting.Lock()
-	defer c.counting.Unlock()
-	if c.counter == nil {
-		return false, os.ErrClosed
-	}
-	return c.counter.group.Populated()
 }
 
 // Close releases the container's cgroup. It waits for a sample that is being

@@ -41,7 +41,7 @@ func TestRenderAppends(t *testing.T) {
 
 func TestRenderErrors(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
-		id, _ := Lookup("proc/meminfo")
+		id, _ := lookUp("proc/meminfo")
 		r.fake.Write(r.cgroup.File("memory", "memory.stat"), "total_cache x\nfile x\n")
 		r.step(DefaultPeriod)
 		if got, err := r.c.Render([]byte("x"), id); !errors.Is(err, cgroupview.ErrFormat) || string(got) != "x" {
@@ -56,28 +56,6 @@ func TestRenderErrors(t *testing.T) {
 		if _, err := r.c.Render(nil, id); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("closed: %v, want ErrClosed", err)
 		}
-		if _, err := r.c.Sysinfo(); !errors.Is(err, os.ErrClosed) {
-			t.Errorf("sysinfo of closed: %v, want ErrClosed", err)
-		}
-	})
-}
-
-func TestPopulated(t *testing.T) {
-	inModes(t, func(t *testing.T, r *rig) {
-		for _, tasks := range [][]int{{500}, nil} {
-			r.cgroup.Update(func(v *cgrouptest.Values) { v.Tasks = tasks })
-			if got, err := r.c.Populated(); err != nil || got != (tasks != nil) {
-				t.Errorf("tasks %v: Populated() = %v, %v", tasks, got, err)
-			}
-		}
-		r.cgroup.Remove()
-		if _, err := r.c.Populated(); !errors.Is(err, cgroupview.ErrGone) {
-			t.Errorf("removed: %v, want ErrGone", err)
-		}
-		r.c.Close()
-		if _, err := r.c.Populated(); !errors.Is(err, os.ErrClosed) {
-			t.Errorf("closed: %v, want ErrClosed", err)
-		}
 	})
 }
 
@@ -85,7 +63,7 @@ func TestNewContainerGone(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
 		g := r.cgroup.Open()
 		r.cgroup.Remove()
-		if _, err := r.host.NewContainer(ContainerConfig{Group: g, Start: start}); !errors.Is(err, cgroupview.ErrGone) {
+		if _, err := r.host.NewContainer(ContainerConfig{Group: g, PID: initTask.TID}); !errors.Is(err, cgroupview.ErrGone) {
 			t.Errorf("NewContainer: %v, want ErrGone", err)
 		}
 	})

@@ -1,5 +1,5 @@
-// Package emul renders a container's view of files in /proc and /sys, and of
-// sysinfo(2): a sample of the host and of the container's cgroup in, bytes out.
+// Package emul renders a container's view of files in /proc and /sys: a sample of
+// the host and of the container's cgroup in, bytes out.
 //
 // A Host is made once per daemon and a Container for each container. Every file
 // is one entry of the table in file.go, one Go file named after it, and its
@@ -8,9 +8,9 @@
 //
 // Invariants:
 //
-//   - All files of a container, and its sysinfo, come from one sample, so they
-//     agree with one another. A sample is at most one period old, and taken at
-//     the first read after that; concurrent readers share it.
+//   - All files of a container come from one sample, so they agree with one
+//     another. A sample is at most one period old, and taken at the first read
+//     after that; concurrent readers share it.
 //   - Every file of the host is read at most once per period, whatever the
 //     number of containers.
 //   - No figure of the host takes the place of one of the container. What the
@@ -18,7 +18,7 @@
 //     not know is left out; what cannot be read is an error. Free and available
 //     memory never exceed the host's.
 //   - Counters that only grow in the kernel only grow here, over changing
-//     limits and, by way of State, over restarts of the daemon.
+//     limits and, by way of State, over an orderly restart of the daemon.
 //
 // Formats: proc(5) and Documentation/filesystems/proc.rst; the code that prints
 // each file in the kernel is named where the file is rendered.

@@ -1,6 +1,7 @@
 package emul
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -86,9 +87,14 @@ func (r *rig) read(path string) string {
 	return readFile(r.tb, r.c, path)
 }
 
+func lookUp(path string) (FileID, bool) {
+	i := slices.IndexFunc(files[:], func(f File) bool { return f.Path == path })
+	return FileID(i), i >= 0
+}
+
 func readFile(tb testing.TB, c *Container, path string) string {
 	tb.Helper()
-	id, ok := Lookup(path)
+	id, ok := lookUp(path)
 	if !ok {
 		tb.Fatalf("no file %s", path)
 	}

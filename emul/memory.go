@@ -6,8 +6,7 @@ import (
 	"cloister/cgroupview"
 )
 
-// memory holds the figures, in bytes, that meminfo, swaps and sysinfo(2) agree
-// on.
+// memory holds the figures, in bytes, that meminfo and swaps agree on.
 type memory struct {
 	// free <= available <= total <= the host's total; free and available are
 	// no larger than the host's either.

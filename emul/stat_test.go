@@ -149,7 +149,7 @@ func TestStatBtimeInTimeNamespace(t *testing.T) {
 		-1500 * time.Millisecond: 1700000001,
 		time.Hour:                1699996400,
 	} {
-		c := r.container(ContainerConfig{Start: start, TimeNamespace: true, BootOffset: offset})
+		c := r.container(ContainerConfig{PID: initTask.TID, TimeNamespace: true, BootOffset: offset})
 		if got := statLine(t, readFile(t, c, "proc/stat"), "btime")[0]; got != want {
 			t.Errorf("offset %v: btime %d, want %d", offset, got, want)
 		}

@@ -5,9 +5,8 @@ import "time"
 // State is what a container's counters go on from when its daemon is started
 // again. It is plain data, to be stored as JSON and not to be looked into.
 //
-// A State should be stored whenever limits may have changed, and from time to
-// time: what was used since is known from the cgroup, but what could have been
-// used is then reckoned with the limits at the restart.
+// What was used since a State was stored is known from the cgroup; what could have
+// been used is reckoned with the limits at the restart.
 type State struct {
 	CPU  cpuClock
 	Load loadAvg

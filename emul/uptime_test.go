@@ -57,7 +57,7 @@ func TestUptimeInTimeNamespace(t *testing.T) {
 		{-2 * start, "0.00 40.00\n"},
 	} {
 		r := newRig(t, cgroupview.Unified, nil)
-		c := r.container(ContainerConfig{Start: start, TimeNamespace: true, BootOffset: tt.offset})
+		c := r.container(ContainerConfig{PID: initTask.TID, TimeNamespace: true, BootOffset: tt.offset})
 		r.step(10 * time.Second)
 		if got := readFile(t, c, "proc/uptime"); got != tt.want {
 			t.Errorf("offset %v: uptime %q, want %q", tt.offset, got, tt.want)

@@ -40,14 +40,17 @@ type Command struct {
 // its config must be rewritten first.
 func (c *Command) Starts() bool { return c.Verb == "create" || c.Verb == "run" }
 
-// Flags that take a value, before the verb and after create and run. All of
-// runc 1.1 to 1.4 and crun 1.8 to 1.28; a runtime ignores what it doesn't know
-// by failing, so names of both may stand in one list.
+// The flags of runc 1.1 to 1.4 and crun 1.8 to 1.28. A runtime rejects the flags that
+// it doesn't know, so one list can hold those of both.
 var (
-	globalValues  = []string{"root", "log", "log-format", "log-level", "criu", "rootless", "cgroup-manager", ownRunDir, ownRuntimePath}
-	createValues  = []string{"bundle", "b", "config", "f", "console-socket", "pid-file", "preserve-fds"}
-	verbs         = []string{"checkpoint", "create", "delete", "events", "exec", "features", "help", "init", "kill", "list", "mounts", "pause", "ps", "resume", "restore", "run", "spec", "start", "state", "update"}
-	startingVerbs = []string{"create", "run", "restore"}
+	// globalValues take a value, before the verb.
+	globalValues = []string{"root", "log", "log-format", "log-level", "criu", "rootless", "cgroup-manager", ownRunDir, ownRuntimePath}
+	// createValues take a value and createSwitches none, after create and run.
+	createValues   = []string{"bundle", "b", "config", "f", "console-socket", "pidfd-socket", "pid-file", "preserve-fds"}
+	createSwitches = []string{"", "detach", "d", "keep", "no-new-keyring", "no-pivot", "no-subreaper"}
+	helpSwitches   = []string{"help", "h", "?", "usage"}
+	verbs          = []string{"checkpoint", "create", "delete", "events", "exec", "features", "help", "init", "kill", "list", "mounts", "pause", "ps", "resume", "restore", "run", "spec", "start", "state", "update"}
+	startingVerbs  = []string{"create", "run", "restore"}
 )
 
 const (
@@ -107,23 +110,40 @@ func (c *Command) parseGlobal(args []string) (int, error) {
 	return i, nil
 }
 
-// parseCreate reads what follows create and run.
+// parseCreate reads what follows create and run. Whatever it does not know is an
+// error: it may be how a newer runtime is told of another bundle.
 func (c *Command) parseCreate(rest []string) error {
-	for i := 0; i < len(rest); {
+	i := 0
+	for i < len(rest) {
 		name, value, used, ok := flag(rest[i:], createValues)
 		if !ok {
-			c.ID = rest[i]
-			return nil
+			break
 		}
-		switch name {
-		case "bundle", "b":
+		switch {
+		case slices.Contains(helpSwitches, name):
+			c.Verb = "help" // which starts nothing
+			return nil
+		case name == "bundle" || name == "b":
 			c.Bundle = value
-		case "config", "f":
+		case name == "config" || name == "f":
 			c.Config = value
+		case !slices.Contains(createValues, name) && !slices.Contains(createSwitches, name):
+			return fmt.Errorf("%s: cloister does not know the flag %s", c.Verb, rest[i])
 		}
 		i += used
+		if name == "" { // "--": what follows is the id
+			break
+		}
 	}
-	return fmt.Errorf("%s: container id is missing", c.Verb)
+	rest = rest[i:]
+	if len(rest) == 0 || rest[0] == "" {
+		return fmt.Errorf("%s: container id is missing", c.Verb)
+	}
+	if len(rest) > 1 {
+		return fmt.Errorf("%s: %q after the container id", c.Verb, rest[1:])
+	}
+	c.ID = rest[0]
+	return nil
 }
 
 // flag reads one flag at the head of args: its name without dashes, its value if
