@@ -1,7 +1,7 @@
 # What to type:
 #   make build       bin/cloister and bin/cloister-runtime
 #   sudo make demo   a container, seen from inside and from the host
-#   sudo make test   everything; installs what it needs with apt
+#   sudo make test   all tests; installs what it needs with apt
 #   make lint
 #   sudo make install
 
@@ -77,7 +77,8 @@ install: build
 	install -D -m 644 -t $(HOOKS)/podman deploy/hooks.d/podman/*.json
 	install -D -m 644 -t $(HOOKS)/cri-o deploy/hooks.d/cri-o/*.json
 	sed -i 's|/usr/|$(PREFIX)/|' $(UNIT) $(HOOKS)/*/*.json
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/cloister README.md CHANGELOG.md LICENSE docs/*.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/cloister README.md CHANGELOG.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/cloister/docs docs/*.md
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/cloister $(DESTDIR)$(PREFIX)/bin/cloister-runtime $(UNIT)

@@ -238,14 +238,14 @@ func (b *bench) report(rounds int) error {
 			ratios[i] = float64(ours.times[p][i]) / float64(plain.times[p][i])
 		}
 		slices.Sort(ratios)
-		fmt.Fprintf(w, "%s\t%.1f ms\t%.1f ms\t%.2f\t%.2f to %.2f\t\n", p, milliseconds(plain.times[p]), milliseconds(ours.times[p]),
+		fmt.Fprintf(w, "%s\t%.1f ms\t%.1f ms\t%.2f\t%.2f to %.2f\t\n", p, medianMS(plain.times[p]), medianMS(ours.times[p]),
 			ratios[rounds/2], ratios[rounds/4], ratios[rounds*3/4])
 	}
 	return w.Flush()
 }
 
-// milliseconds returns the median.
-func milliseconds(times []time.Duration) float64 {
+// medianMS returns the median in milliseconds.
+func medianMS(times []time.Duration) float64 {
 	sorted := slices.Sorted(slices.Values(times))
 	return float64(sorted[len(sorted)/2].Microseconds()) / 1000
 }

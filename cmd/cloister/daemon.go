@@ -16,8 +16,8 @@ import (
 type daemonCmd struct {
 	StateDir  string `env:"CLOISTER_STATE_DIR" type:"path" default:"${stateDir}" placeholder:"DIR" help:"Where the daemon keeps what it must know after a restart (${default})."`
 	Settings  string `env:"CLOISTER_SETTINGS" type:"path" default:"${settings}" placeholder:"FILE" help:"The administrator's settings (${default}); without the file the defaults hold."`
-	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"The least severe lines to log: ${enum}."`
-	LogFormat string `default:"text" enum:"text,json" help:"Log lines as ${enum}."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Minimum level to log: ${enum}."`
+	LogFormat string `default:"text" enum:"text,json" help:"Log format: ${enum}."`
 }
 
 // Run serves until it is told to stop.

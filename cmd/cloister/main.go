@@ -39,7 +39,7 @@ func main() {
 
 // globals are the flags of every command.
 type globals struct {
-	RunDir string `name:"run-dir" env:"CLOISTER_RUN_DIR" type:"path" default:"${runDir}" placeholder:"DIR" help:"Run directory of the daemon."`
+	RunDir string `name:"run-dir" env:"CLOISTER_RUN_DIR" type:"path" default:"${runDir}" placeholder:"DIR" help:"Run directory of the daemon (${default})."`
 }
 
 // cli is the command line.

@@ -15,9 +15,9 @@ import (
 )
 
 type runCmd struct {
-	Memory      bundle.Size     `short:"m" placeholder:"SIZE" help:"Most memory that the container may use, such as 256m or 1g."`
-	MemorySwap  bundle.SwapSize `placeholder:"SIZE" help:"Most memory and swap together; --memory-swap=-1 for unlimited swap. Without it, as much swap as memory."`
-	CPUs        bundle.CPUs     `name:"cpus" placeholder:"N" help:"Most CPU time that the container may use, such as 0.5 or 2 CPUs."`
+	Memory      bundle.Size     `short:"m" placeholder:"SIZE" help:"Memory limit, such as 256m or 1g."`
+	MemorySwap  bundle.SwapSize `placeholder:"SIZE" help:"Limit of memory and swap together; --memory-swap=-1 for unlimited swap. Default: twice the memory."`
+	CPUs        bundle.CPUs     `name:"cpus" placeholder:"N" help:"CPU limit, such as 0.5 or 2 CPUs."`
 	CpusetCpus  bundle.CPUSet   `placeholder:"LIST" help:"CPUs that the container may use, such as 0 or 0-3."`
 	Privileged  bool            `help:"Give the container all capabilities. They hold in the container only, not on the host."`
 	Volume      []bundle.Volume `short:"v" sep:"none" placeholder:"SOURCE:TARGET[:ro]" help:"Show the host's SOURCE at TARGET, read-only with :ro. Can be repeated."`
@@ -25,7 +25,7 @@ type runCmd struct {
 	PID         string          `name:"pid" default:"private" enum:"private,host" help:"Whose processes the container sees: ${enum}. The host's are refused."`
 	Network     string          `default:"private" enum:"private,host" help:"Whose network the container has: ${enum}. The host's is refused."`
 	Runtime     string          `placeholder:"runc|crun|PATH" help:"Low-level runtime. Without it, the daemon's."`
-	Name        bundle.Name     `placeholder:"NAME" help:"Name and hostname of the container. Without it, one is made up."`
+	Name        bundle.Name     `placeholder:"NAME" help:"Name and hostname of the container. Default: a generated name."`
 	Interactive bool            `short:"i" help:"Let the command read from standard input."`
 	TTY         bool            `name:"tty" short:"t" help:"Give the command a terminal."`
 
@@ -34,12 +34,12 @@ type runCmd struct {
 
 // Help is what `cloister run --help` says besides.
 func (c *runCmd) Help() string {
-	return `The container has the programs of the host's /usr and nothing else of the host, no network but its own loopback, and goes when the command ends:
+	return `The container has the programs of the host's /usr and nothing else of the host, no network but its own loopback, and is removed when the command ends:
 
   cloister run -m 256m --cpus 0.5 -- free -m
   cloister run -it -v /srv/data:/data:ro -- bash
 
-The first process of a container ignores Ctrl-C and other signals that it has no handler for. This ends it in any case:
+The first process of a container ignores Ctrl-C and other signals that it has no handler for. To end it anyway:
 
   cloister-runtime kill NAME KILL
 `

@@ -188,7 +188,7 @@ func (c *Client) explain(err error) error {
 	socket := SocketPath(c.runDir)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: nobody listens on %s; start it with `systemctl start cloister` or `cloister daemon`", ErrNoDaemon, socket)
+		return fmt.Errorf("%w: nothing is listening on %s; start it with `systemctl start cloister` or `cloister daemon`", ErrNoDaemon, socket)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: only root may use %s", ErrNoDaemon, socket)
 	case errors.Is(err, os.ErrDeadlineExceeded):

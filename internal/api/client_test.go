@@ -106,7 +106,7 @@ func TestClientAfterAnError(t *testing.T) {
 func TestClientWithoutADaemon(t *testing.T) {
 	dir := t.TempDir()
 	_, err := NewClient(dir).Status()
-	if !errors.Is(err, ErrNoDaemon) || !strings.Contains(err.Error(), "nobody listens on "+SocketPath(dir)) {
+	if !errors.Is(err, ErrNoDaemon) || !strings.Contains(err.Error(), "nothing is listening on "+SocketPath(dir)) {
 		t.Errorf("got %v", err)
 	}
 }

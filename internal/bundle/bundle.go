@@ -49,7 +49,7 @@ func Create(dir string, host Root, o *Options) (err error) {
 func (r Root) check(o *Options) error {
 	if o.Rootfs != "" {
 		if info, err := os.Stat(r.Path(o.Rootfs)); err != nil || !info.IsDir() {
-			return fmt.Errorf("--rootfs: %s is no directory", o.Rootfs)
+			return fmt.Errorf("--rootfs: %s is not a directory", o.Rootfs)
 		}
 	}
 	online, err := os.ReadFile(r.Path("/sys/devices/system/cpu/online"))

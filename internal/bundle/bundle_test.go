@@ -139,8 +139,8 @@ func TestCreateFails(t *testing.T) {
 		o       Options
 		want    string
 	}{
-		{"rootfs is missing", nil, Options{Rootfs: "/srv/none"}, "/srv/none is no directory"},
-		{"rootfs is a file", nil, Options{Rootfs: "/srv/data/file"}, "/srv/data/file is no directory"},
+		{"rootfs is missing", nil, Options{Rootfs: "/srv/none"}, "/srv/none is not a directory"},
+		{"rootfs is a file", nil, Options{Rootfs: "/srv/data/file"}, "/srv/data/file is not a directory"},
 		{"volume is missing", nil, Options{Volumes: []Volume{{Source: "/srv/none", Target: "/x"}}}, "--volume:"},
 		{"no such CPU", nil, Options{Limits: Limits{CPUSet: cpuSet(t, "1-2")}}, "CPU 2 is not there; the host's are 0-1"},
 		{

@@ -22,10 +22,10 @@ const (
 func (c *CPUs) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
-		return fmt.Errorf("%q is no number of CPUs; write for instance 0.5 or 2", text)
+		return fmt.Errorf("%q is not a number of CPUs; write for example 0.5 or 2", text)
 	}
 	if !(n >= minCPUs && n <= maxCPUs) { // not a number is neither
-		return fmt.Errorf("%q CPUs can't be given: the least is %v, the most %v", text, minCPUs, maxCPUs)
+		return fmt.Errorf("%s CPUs: it must be between %v and %v", text, minCPUs, maxCPUs)
 	}
 	*c = CPUs(n*1000 + 0.5)
 	return nil
@@ -44,7 +44,7 @@ type CPUSet struct{ cgroupview.CPUSet }
 func (s *CPUSet) UnmarshalText(text []byte) error {
 	set, err := cgroupview.ParseCPUSet(text)
 	if err != nil || set.Len() == 0 {
-		return fmt.Errorf("%q is no list of CPUs; write for instance 0, 0,2 or 0-3", text)
+		return fmt.Errorf("%q is not a list of CPUs; write for example 0, 0,2 or 0-3", text)
 	}
 	s.CPUSet = set
 	return nil

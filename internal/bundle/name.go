@@ -19,7 +19,7 @@ var namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (n *Name) UnmarshalText(text []byte) error {
 	if !namePattern.Match(text) {
-		return fmt.Errorf("%q is no name for a container: it must begin with a letter or a digit, then come letters, digits and any of _ . -", text)
+		return fmt.Errorf("%q is not a name for a container: it must begin with a letter or a digit, followed by letters, digits and any of _ . -", text)
 	}
 	if len(text) > maxName {
 		return fmt.Errorf("%q is longer than %d characters", text, maxName)

@@ -19,7 +19,7 @@ type Options struct {
 	Volumes    []Volume
 	Limits     Limits
 	Privileged bool
-	// Host are the namespaces of the host that the container shall share.
+	// Host are the host namespaces that the container is to share.
 	Host []specs.LinuxNamespaceType
 	// Terminal gives the command a terminal, of the kind that Term names.
 	Terminal bool

@@ -21,7 +21,7 @@ var units = map[string]float64{"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, 
 func (s *Size) UnmarshalText(text []byte) error {
 	f := sizePattern.FindStringSubmatch(strings.ToLower(string(text)))
 	if f == nil {
-		return fmt.Errorf("%q is no size; write for instance 256m, 1.5g or a number of bytes", text)
+		return fmt.Errorf("%q is not a size; write for example 256m, 1.5g or a number of bytes", text)
 	}
 	n, err := strconv.ParseFloat(f[1], 64)
 	n *= units[f[2]]
@@ -29,7 +29,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is too much", text)
 	}
 	if n < 1 {
-		return fmt.Errorf("%q is no size: it must be more than 0", text)
+		return fmt.Errorf("%q is not a size: it must be more than 0", text)
 	}
 	*s = Size(n)
 	return nil

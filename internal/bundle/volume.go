@@ -20,11 +20,11 @@ func (v *Volume) UnmarshalText(text []byte) error {
 		f = append(f, "rw")
 	}
 	if len(f) != 3 || f[2] != "ro" && f[2] != "rw" {
-		return fmt.Errorf("%q is no volume; write SOURCE:TARGET or SOURCE:TARGET:ro, for instance /srv/data:/data:ro", text)
+		return fmt.Errorf("%q is not a volume; write SOURCE:TARGET or SOURCE:TARGET:ro, for example /srv/data:/data:ro", text)
 	}
 	for _, path := range f[:2] {
 		if !filepath.IsAbs(path) {
-			return fmt.Errorf("%q: %q is no absolute path", text, path)
+			return fmt.Errorf("%q: %q is not an absolute path", text, path)
 		}
 	}
 	*v = Volume{Source: f[0], Target: f[1], ReadOnly: f[2] == "ro"}

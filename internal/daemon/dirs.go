@@ -36,7 +36,7 @@ func removeDir(dir string) error {
 // unless something is mounted there.
 func removeBundle(bundles, bundle string) error {
 	if filepath.Dir(bundle) != bundles {
-		return fmt.Errorf("%s is no bundle of `cloister run`", bundle)
+		return fmt.Errorf("%s is not a bundle of `cloister run`", bundle)
 	}
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(bundle))
 	if err != nil {

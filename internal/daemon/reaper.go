@@ -112,6 +112,6 @@ func (r *registry) end(key string) error {
 
 func (r *registry) logError(c *container, err error) {
 	if err != nil {
-		r.log.Error().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("release of a container left something")
+		r.log.Error().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("container not fully released")
 	}
 }

@@ -234,7 +234,7 @@ func (r *registry) find(name string) (*container, error) {
 	case 1:
 		return byPrefix[0], nil
 	}
-	return nil, fmt.Errorf("%s: %d containers begin like that: %w", name, len(byPrefix), errConflict)
+	return nil, fmt.Errorf("%s: matches %d containers: %w", name, len(byPrefix), errConflict)
 }
 
 // dir returns the container's directory: its key below the containers' directory.

@@ -121,7 +121,7 @@ func (r *registry) deleteFromRuntime(c *container) {
 	}
 	go func() {
 		if _, err := run(c.Runtime, args...); err != nil {
-			r.log.Warn().Str("cid", c.ID).Err(err).Msg("the runtime does not delete the container")
+			r.log.Warn().Str("cid", c.ID).Err(err).Msg("the runtime failed to delete the container")
 		}
 	}()
 }

@@ -25,7 +25,7 @@ func TestPrivileges(t *testing.T) {
 	})
 	h.Capabilities = without("CAP_SYS_ADMIN")
 	expect(t, h, privileges(h), Finding{
-		State: Fail, Detail: "lacks CAP_SYS_ADMIN; cloister can't do without",
+		State: Fail, Detail: "lacks CAP_SYS_ADMIN; cloister can't work without them",
 		Next: "give these capabilities to the virtual machine or container that this host runs in",
 	})
 }
@@ -45,11 +45,11 @@ func TestKernel(t *testing.T) {
 	}
 	expect(t, h, kernel(h),
 		Finding{
-			State: Fail, Detail: "no userNamespaces, by which containers have ids: no space left on device",
+			State: Fail, Detail: "userNamespaces does not work (needed so that containers have ids): no space left on device",
 			Next: "sysctl user.max_user_namespaces=65536",
 		},
 		Finding{
-			State: Warn, Detail: "no idMappedTmpfs, by which tmpfs can be mounted: invalid argument",
+			State: Warn, Detail: "idMappedTmpfs does not work (needed so that tmpfs can be mounted): invalid argument",
 			Next: "boot Linux 6.3 or later, with this built in and not switched off",
 		})
 }
@@ -196,7 +196,7 @@ func TestSubordinateIDs(t *testing.T) {
 		{"own line", "cloister:100000:131072\n", "", Finding{State: OK, Detail: "100000-231071, room for 2 containers"}},
 		{
 			"overlap", "ann:100000:65536\nbob:900000:65536\n", "ann:100000:65536\n",
-			Finding{State: OK, Detail: "100000-231071, room for 1 containers; these are others' and left out: ann:100000:65536"},
+			Finding{State: OK, Detail: "100000-231071, room for 1 containers; skipped, because they belong to others: ann:100000:65536"},
 		},
 		{
 			"nothing left", "ann:100000:65536\n", "bob:231000:1\n",
@@ -226,7 +226,7 @@ func TestKubelet(t *testing.T) {
 	h.write(t, "/usr/bin/kubelet", "")
 	expect(t, h, kubelet(h), Finding{
 		State:  Warn,
-		Detail: "no line of /etc/subuid and /etc/subgid is for the user kubelet, so it may give a pod with hostUsers: false any ids, also a container's",
+		Detail: "no line of /etc/subuid and /etc/subgid is for the user kubelet, so it may give a pod with hostUsers: false any ids, even a container's",
 		Next:   "useradd --system kubelet; echo kubelet:268632064:7208960 | tee -a /etc/subuid /etc/subgid",
 	})
 	h.write(t, "/etc/subuid", "kubelet:268632064:7208960\n")

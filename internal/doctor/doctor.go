@@ -1,7 +1,7 @@
 // Package doctor looks a host over for `cloister doctor`: what is there, what is
 // missing, and what to do about it.
 //
-// Every check only reads. The files of the host are below an injected root, and
+// Checks leave nothing behind. The files of the host are below an injected root, and
 // what can't be read from files (the kernel's features, the daemon) is asked
 // through the functions of Host, so that each check runs on a made-up host as well.
 package doctor
@@ -118,7 +118,7 @@ func Examine(h *Host) []Finding {
 		}
 	}
 	if len(skipped) > 0 {
-		f := warn("sudo cloister doctor", "you are not, so these were not checked: %s", strings.Join(skipped[1:], ", "))[0]
+		f := warn("sudo cloister doctor", "not run as root, so these were not checked: %s", strings.Join(skipped[1:], ", "))[0]
 		f.Subject = skipped[0]
 		all = slices.Insert(all, 0, f)
 	}

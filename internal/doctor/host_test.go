@@ -121,7 +121,7 @@ func TestExamineWithoutRoot(t *testing.T) {
 	h.UID = 1000
 	h.Features, h.Status = nil, nil // must not be called
 	got := Examine(h)
-	want := Finding{State: Warn, Subject: "root", Detail: "you are not, so these were not checked: kernel, /dev/fuse, daemon", Next: "sudo cloister doctor"}
+	want := Finding{State: Warn, Subject: "root", Detail: "not run as root, so these were not checked: kernel, /dev/fuse, daemon", Next: "sudo cloister doctor"}
 	if diff := cmp.Diff(want, got[0]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -55,7 +55,7 @@ func subordinateIDs(h *Host) []Finding {
 	case free == 0:
 		return fail("choose another cloister.idRegion in "+h.SettingsPath, "all of %d-%d belong to others: %s", region.Start, last, strings.Join(names, " "))
 	case len(names) > 0:
-		return ok("%d-%d, room for %d containers; these are others' and left out: %s", region.Start, last, free, strings.Join(names, " "))
+		return ok("%d-%d, room for %d containers; skipped, because they belong to others: %s", region.Start, last, free, strings.Join(names, " "))
 	}
 	return ok("%d-%d, room for %d containers", region.Start, last, free)
 }
@@ -87,7 +87,7 @@ func kubelet(h *Host) []Finding {
 		}
 		taken = append(taken, l.Range)
 	}
-	return warn(kubeletAdvice(taken), "no line of %s is for the user %s, so it may give a pod with hostUsers: false any ids, also a container's",
+	return warn(kubeletAdvice(taken), "no line of %s is for the user %s, so it may give a pod with hostUsers: false any ids, even a container's",
 		strings.Join(subordinateFiles, " and "), kubeletUser)
 }
 

@@ -31,7 +31,7 @@ func privileges(h *Host) []Finding {
 	list := strings.Join(missing, " ")
 	switch {
 	case slices.ContainsFunc(neededCapabilities, func(c string) bool { return !have[c] }):
-		return fail(next, "lacks %s; cloister can't do without", list)
+		return fail(next, "lacks %s; cloister can't work without them", list)
 	case len(missing) > 0:
 		return warn(next+", if a container needs them", "lacks %s, and so does every container", list)
 	}
@@ -54,7 +54,7 @@ func kernel(h *Host) []Finding {
 		if f.Needed {
 			report = fail
 		}
-		out = append(out, report(next, "no %s, by which %s: %v", f.Name, f.Purpose, f.Err)...)
+		out = append(out, report(next, "%s does not work (needed so that %s): %v", f.Name, f.Purpose, f.Err)...)
 	}
 	if out != nil {
 		return out

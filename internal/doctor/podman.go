@@ -36,9 +36,9 @@ func podman(h *Host) []Finding {
 	}
 	return notConfigured("put this into /etc/containers/containers.conf.d/cloister.conf", fmt.Sprintf(`[engine]
 runtime = "cloister"
-runtime_supports_json = ["crun", "runc", %q]
+runtime_supports_json = ["crun", "runc", "cloister"]
 [engine.runtimes]
-cloister = [%q]`, wrapperName, h.Wrapper))
+cloister = [%q]`, h.Wrapper))
 }
 
 // precreateHook returns the first of some directories that has a hook by which

@@ -19,7 +19,7 @@ func lowLevelRuntime(h *Host) []Finding {
 	}
 	out, err := h.Output(path, "--version")
 	if err != nil {
-		return fail("install it anew, or name another in cloister.runtimes of "+h.SettingsPath, "%s --version: %v", path, err)
+		return fail("reinstall it, or name another in cloister.runtimes of "+h.SettingsPath, "%s --version: %v", path, err)
 	}
 	title, _, _ := strings.Cut(out, "\n")
 	switch {

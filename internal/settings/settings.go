@@ -1,8 +1,7 @@
 // Package settings reads the administrator's settings file.
 //
 // The file is strict: a key that is not known or a value of the wrong type is an
-// error, never ignored, and a missing file means the defaults, which are the
-// strictest. Nothing here falls open.
+// error, never ignored, and a missing file means the defaults, which are strict.
 package settings
 
 import (
@@ -30,10 +29,12 @@ type Settings struct {
 }
 
 // Isolation is the part of Docker's schema that turns isolation on. It can't be
-// turned off here: an engine that shall run a container without it is told so by
-// its own choice of runtime.
+// turned off here: to run a container without it, choose another runtime in the
+// engine.
 type Isolation struct {
-	Value  bool `json:"value"`
+	Value bool `json:"value"`
+	// Locked is accepted, as every file of Docker's may have it, and means
+	// nothing: there are no settings of users that it could lock.
 	Locked bool `json:"locked"`
 }
 
@@ -163,7 +164,7 @@ func (s *Settings) validate() error {
 		}
 		for _, p := range paths {
 			if _, err := filepath.Match(p, "/"); err != nil || !strings.HasPrefix(p, "/") {
-				return fmt.Errorf("cloister.%s: %q is no absolute path", name, p)
+				return fmt.Errorf("cloister.%s: %q is not an absolute path", name, p)
 			}
 		}
 	}

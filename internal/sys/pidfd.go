@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenProcess opens a pidfd: a handle on this very process, also after its
-// number was given to another. ESRCH means that there is no such process.
+// OpenProcess opens a pidfd: a handle on this very process, even after its
+// number has been reused. ESRCH means that there is no such process.
 func OpenProcess(pid int) (*FD, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

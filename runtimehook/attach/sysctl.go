@@ -31,7 +31,7 @@ var sysctlName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[A-Za-z0-9_/-]+)+$`)
 func sysctlPath(name string) (string, error) {
 	path := "/proc/sys/" + strings.NewReplacer(".", "/", "/", ".").Replace(name)
 	if !sysctlName.MatchString(name) || path != filepath.Clean(path) {
-		return "", fmt.Errorf("%q is no name of a sysctl", name)
+		return "", fmt.Errorf("%q is not the name of a sysctl", name)
 	}
 	return path, nil
 }

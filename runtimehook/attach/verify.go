@@ -2,8 +2,8 @@
 // start: it verifies that the runtime has made what the config says, and puts the
 // container's views over the files of its /proc and /sys.
 //
-// At this point all mounts of the config are done and the container's first
-// instruction is not. The hook runs in the runtime's namespaces, so what it calls
+// At this point all mounts of the config have been made, and the container has not
+// run its first instruction. The hook runs in the runtime's namespaces, so what it calls
 // the host's namespaces are its own.
 package attach
 

@@ -111,8 +111,8 @@ func cloneFile(path string) (*sys.Tree, error) {
 	return tree, nil
 }
 
-// put attaches a view at its leaf, if that is a file of the kernel's. Where the
-// container has something else in this place, nothing of the host's shows there.
+// put attaches a view if the target is one of the kernel's files. If the container
+// has something else there, the host's file is not visible and nothing is attached.
 func put(view *sys.Tree, root *sys.FD, file string) (bool, error) {
 	target, err := sys.OpenBeneathPath(root, file)
 	if err != nil {

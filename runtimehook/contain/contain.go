@@ -21,7 +21,7 @@ import (
 	"cloister/runtimehook/stage"
 )
 
-// Call is an engine's wish to create a container.
+// Call is an engine's request to create a container.
 type Call struct {
 	ID          string
 	Bundle      string // absolute
@@ -125,7 +125,7 @@ func read(client *api.Client, c Call, rules *api.Rules) (_ *job, err error) {
 	if j.mounts, err = hostpath.ReadTable(); err != nil {
 		return nil, err
 	}
-	j.request.ID, j.request.Config, j.request.Mounts, j.request.IDs = c.ID, j.doc, j.mounts, idCount(j.doc)
+	j.request.Config, j.request.Mounts, j.request.IDs = j.doc, j.mounts, idCount(j.doc)
 	if err := j.openSources(); err != nil {
 		return nil, fmt.Errorf("%w: %w", spec.ErrSpec, err)
 	}

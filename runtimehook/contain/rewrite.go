@@ -12,8 +12,8 @@ import (
 // hookTimeout bounds the hook, in seconds: engines wait without a limit.
 const hookTimeout = 10
 
-// rewrite changes the config, but for what stage has changed. It can't fail: what
-// may has been tried before.
+// rewrite makes all changes except those of stage. It can't fail: everything that
+// can fail has been done before.
 func (j *job) rewrite() {
 	j.userNamespace()
 	j.doc.SetNamespace(specs.CgroupNamespace, "")

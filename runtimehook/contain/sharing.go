@@ -94,7 +94,7 @@ func (s *sharing) setOwner(owner *sys.Namespace) error {
 	}
 	var err error
 	if s.owner.ID() != owner.ID() {
-		err = errors.New("it belongs to another user namespace than the other shared namespaces; a container can only be in one")
+		err = errors.New("it belongs to a different user namespace from the other shared namespaces; a container can only be in one")
 	}
 	return errors.Join(err, owner.Close())
 }

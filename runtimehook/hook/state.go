@@ -1,7 +1,7 @@
 // Package hook is what runs when a runtime or an engine calls one of cloister's
 // hooks: prestart and poststop of the OCI runtime specification, and podman's
-// precreate. A hook that fails keeps the container from starting, so each of them
-// fails when it is not sure.
+// precreate. A prestart or precreate hook that fails keeps the container from
+// starting, so both fail when in doubt.
 package hook
 
 import (

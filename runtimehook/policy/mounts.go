@@ -121,9 +121,9 @@ func (p *Rules) bind(r *Request, at *places, m *specs.Mount, source *hostpath.Fi
 	return p.source(r, at, m.Source, source, r.Engine.Owns(source.Path, m))
 }
 
-// source judges a file of the host that a container shall have, named by its user
-// or, if it is owned, by the engine. The order tells the person the most telling
-// reason.
+// source judges a host file that a container would get, named by its user or, if
+// owned, by the engine. The checks are ordered so that the most specific reason is
+// reported.
 func (p *Rules) source(r *Request, at *places, name string, f *hostpath.File, owned bool) error {
 	if socket, ok := at.sockets[f.Stat.ID()]; ok || isEngineSocket(f) {
 		return p.deniedSocket(r, name, socket)

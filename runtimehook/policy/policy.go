@@ -1,7 +1,6 @@
 // Package policy decides what a container's config may ask of the host.
 //
-// Policy is the interface that the runtime wrapper, the hooks and whatever else
-// needs the same answer depend on; Rules is the administrator's lists behind it.
+// Policy is the interface; Rules is the administrator's lists behind it.
 // A policy only reads: it is given the config and the host's files that the
 // config wants to mount, opened, and judges those descriptors, not names that may
 // mean something else later.
@@ -30,7 +29,6 @@ type Policy interface {
 
 // Request is a container that an engine wants to create.
 type Request struct {
-	ID     string
 	Config *spec.Document
 	Engine *engine.Engine
 	Mounts *hostpath.Table
@@ -69,7 +67,7 @@ type Lists struct {
 	AllowedHostPaths    []string `json:"allowedHostPaths"`
 	EngineSockets       []string `json:"engineSockets"`
 	Devices             []string `json:"devices"`
-	// Private are cloister's own directories, restricted without an exception.
+	// Private are cloister's own directories, which no setting can allow.
 	Private []string `json:"private"`
 }
 
@@ -92,8 +90,8 @@ func invalid(rule, format string, args ...any) *Refusal {
 	return refuse(rule, "%v: invalid or unsupported container spec: %s", spec.ErrSpec, fmt.Sprintf(format, args...))
 }
 
-// kinds are the namespaces that a container never shares with the host. It has a
-// mount namespace and a cgroup namespace of its own in any case.
+// kinds are the namespaces that a container never shares with the host. (A cgroup
+// namespace is always added.)
 var kinds = []specs.LinuxNamespaceType{
 	specs.PIDNamespace, specs.IPCNamespace, specs.UTSNamespace, specs.MountNamespace, specs.NetworkNamespace,
 }

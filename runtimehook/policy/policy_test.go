@@ -112,7 +112,7 @@ func (h *host) requestFor(s specs.Spec) *Request {
 	}
 	h.t.Cleanup(func() { root.Close() })
 	r := &Request{
-		ID: "c", Config: doc, Mounts: tab, IDs: idrange.Size, Root: root, Sources: map[int]*hostpath.File{},
+		Config: doc, Mounts: tab, IDs: idrange.Size, Root: root, Sources: map[int]*hostpath.File{},
 		Engine: engine.Recognise(engine.Call{ID: "c", Bundle: h.path("bundle"), Root: root.Path, Spec: doc.Spec}),
 	}
 	for i := range doc.Spec.Mounts {

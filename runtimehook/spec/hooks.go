@@ -6,7 +6,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// AddHook appends a hook to a stage ("prestart", "poststop"), after those of the
+// AddHook appends a hook to a stage ("prestart"), after those of the
 // engine: dockerd's own prestart hook has to come first. An earlier hook of the
 // same stage that runs the same program is replaced.
 func (d *Document) AddHook(stage string, h specs.Hook) {

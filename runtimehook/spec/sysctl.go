@@ -87,8 +87,8 @@ func fitGroups(value string, size uint32) string {
 }
 
 // ShiftPingGroups translates a group range of the container's ids to the host's,
-// for writing it from outside. Groups that the container does not have are nobody,
-// which is "1 0".
+// for writing it from outside. If the container has none of the groups the range
+// becomes "1 0", which means nobody.
 func ShiftPingGroups(sysctls map[string]string, start, size uint32) {
 	value, ok := sysctls[pingGroupRange]
 	if !ok {

@@ -56,7 +56,7 @@ func WorkDir(upperDir, key string) string {
 // RemoveWorkDir removes a work directory with what the kernel left in it.
 func RemoveWorkDir(path string) error {
 	if !filepath.IsAbs(path) || !strings.HasPrefix(filepath.Base(path), workPrefix) {
-		return fmt.Errorf("%s is no work directory of cloister's", path)
+		return fmt.Errorf("%s is not a work directory of cloister's", path)
 	}
 	return os.RemoveAll(path)
 }

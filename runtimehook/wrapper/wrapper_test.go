@@ -95,7 +95,7 @@ func TestCreateWithoutDaemonFailsInTheRuntimesLog(t *testing.T) {
 		t.Errorf("got status %d and %q, want 1 and the runtime not called", status, out)
 	}
 	line := lastLogLine(t, log)
-	const want = "nobody listens on"
+	const want = "nothing is listening on"
 	if line.Level != "error" || !strings.Contains(line.Msg, want) || !strings.Contains(stderr, want) {
 		t.Errorf("log has %+v and standard error %q, want %q in both", line, stderr, want)
 	}
