@@ -64,26 +64,19 @@ func verifyMaps(pid int, want idrange.Range) error {
 	return nil
 }
 
-// engineRange returns the range that an engine gave a container itself: that of
-// its root, after making sure that no id of it is the host's root.
+// firstForeign is the first id of the host that may be a container's; those before
+// are its users' and services'.
+const firstForeign = 65536
+
+// engineRange returns the range that an engine gave a container itself.
 func engineRange(pid int) (idrange.Range, error) {
-	var root idrange.Range
-	for _, file := range []string{"gid_map", "uid_map"} {
-		maps, err := readMap(pid, file)
-		if err != nil {
-			return root, err
-		}
-		for _, m := range maps {
-			if m.outside == 0 {
-				return root, fmt.Errorf("%s of the container maps id %d to the host's root", file, m.inside)
-			}
-			if m.inside == 0 {
-				root = idrange.Range{Start: m.outside, Size: m.size}
-			}
-		}
+	m, err := readMap(pid, "uid_map")
+	if err != nil {
+		return idrange.Range{}, err
 	}
-	if root.Size == 0 {
-		return root, errors.New("uid_map of the container has no root")
+	if len(m) != 1 || m[0].inside != 0 || m[0].outside < firstForeign {
+		return idrange.Range{}, fmt.Errorf("uid_map of the container is %v, which is not one range of ids from 0, mapped to ids of the host from %d on", m, firstForeign)
 	}
-	return root, nil
+	ids := idrange.Range{Start: m[0].outside, Size: m[0].size}
+	return ids, verifyMaps(pid, ids)
 }

@@ -3,9 +3,11 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"cloister/internal/api"
 	"cloister/internal/sys"
+	"cloister/runtimehook/engine"
 	"cloister/runtimehook/idrange"
 )
 
@@ -40,11 +42,13 @@ func (r *registry) freeAtRelease(c *container) {
 	c.undo = append(c.undo, func() error { r.ids.Free(c.IDs); return nil })
 }
 
-// claim notes a range that a container has already. Containers whose engine gives
-// all of them the same ids share it.
+// claim notes a range that a container has already. It is shared only in one user
+// namespace, and by the containers of a dockerd whose userns-remap, which no user of
+// docker's can choose, gives all of them the same.
 func (r *registry) claim(c *container) error {
 	err := r.ids.Claim(c.IDs)
-	if errors.Is(err, idrange.ErrTaken) && (c.ForeignIDs || c.OwnerPID != 0) {
+	remapped := c.ForeignIDs && c.Engine == engine.Docker
+	if errors.Is(err, idrange.ErrTaken) && (remapped || c.OwnerPID != 0) {
 		err = r.ids.Share(c.IDs)
 	}
 	if err != nil {
@@ -55,12 +59,21 @@ func (r *registry) claim(c *container) error {
 }
 
 // ownerOf finds the running container whose user namespace a registration wants to
-// join, nil if it wants none or if its engine made the namespace. It takes the
-// locks of containers, so the caller must hold none.
+// join, nil if it wants none. It takes the locks of containers, so the caller must
+// hold none.
 func (r *registry) ownerOf(reg *api.Registration) (*record, error) {
 	if reg.UserNamespace == nil {
 		return nil, nil
 	}
+	if owner := r.runningIn(*reg.UserNamespace); owner != nil {
+		return owner, nil
+	}
+	return nil, errForeignNamespaces
+}
+
+// runningIn finds a running container in a user namespace, nil if there is none.
+// Like ownerOf, it takes the locks of containers.
+func (r *registry) runningIn(namespace sys.FileID) *record {
 	for _, c := range r.all() {
 		c.mu.Lock()
 		rec, phase := c.record, c.phase
@@ -68,18 +81,18 @@ func (r *registry) ownerOf(reg *api.Registration) (*record, error) {
 		if phase != starting && phase != running {
 			continue
 		}
-		if id, err := userNamespaceOf(rec.Init.PID); err == nil && id == *reg.UserNamespace {
-			return &rec, nil
+		if id, err := userNamespaceOf(rec.Init.PID); err == nil && id == namespace {
+			return &rec
 		}
 	}
-	if reg.EngineIDs != nil {
-		return nil, nil
-	}
-	return nil, errForeignNamespaces
+	return nil
 }
 
 func userNamespaceOf(pid int) (sys.FileID, error) {
 	ns, err := sys.OpenPIDNamespace(pid, "user")
+	if errors.Is(err, os.ErrNotExist) {
+		return sys.FileID{}, fmt.Errorf("process %d: %w", pid, errEnded)
+	}
 	if err != nil {
 		return sys.FileID{}, err
 	}

@@ -90,7 +90,7 @@ func TestStartRefuses(t *testing.T) {
 		{"no user namespace", api.Start{ID: "web", PID: plain.Process.Pid, Bundle: "/b/web", Key: g.Key}, "promised was the range"},
 		{"another container's key", api.Start{ID: "db", PID: other.Process.Pid, Bundle: "/b/db", Key: g.Key}, "is of container web"},
 		{"an unknown key", api.Start{ID: "web", PID: other.Process.Pid, Key: "9.9"}, "no such container"},
-		{"unannounced, without a user namespace", api.Start{ID: "x", PID: plain.Process.Pid, Bundle: "/b/x"}, "the host's root"},
+		{"unannounced, without a user namespace", api.Start{ID: "x", PID: plain.Process.Pid, Bundle: "/b/x"}, "not one range of ids"},
 		{"a process that is gone", api.Start{ID: "y", PID: 1 << 22, Bundle: "/b/y"}, "has ended"},
 	}
 	for _, tt := range tests {
@@ -104,6 +104,77 @@ func TestStartRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.settled()
+}
+
+// Ids that an engine has chosen are refused where they are somebody's: a container's,
+// by its registration or by its own engine's choice, or a user's of the host.
+func TestUnannouncedContainerWithForeignIDs(t *testing.T) {
+	h := newHost(t)
+	g, registered := h.run("web")
+	ids := idrange.Range{Start: 1900000000, Size: 65536}
+	first := h.init(ids)
+	v := h.begin("", "first", first.Process.Pid)
+	if err := h.client.Attached(v.Key, &api.Attached{Files: v.Files}); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		ids  idrange.Range
+		want string
+	}{
+		{"of a registered container", g.IDs, "in use"},
+		{"a part of them", idrange.Range{Start: g.IDs.Start + 1000, Size: 10}, "in use"},
+		{"of another unannounced container", ids, "in use"},
+		{"of a user of the host", idrange.Range{Start: 1000, Size: 10}, "not one range of ids"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			init := h.init(tt.ids)
+			_, err := h.client.Start(&api.Start{ID: tt.name, PID: init.Process.Pid, Bundle: "/b/x"})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+			kill(init)
+		})
+	}
+	kill(registered)
+	kill(first)
+	h.settled()
+}
+
+// The containers of a pod are in one user namespace.
+func TestUnannouncedContainersInOneUserNamespace(t *testing.T) {
+	h := newHost(t)
+	ids := idrange.Range{Start: 1900000000, Size: 65536}
+	pod := h.init(ids)
+	v := h.begin("", "pod", pod.Process.Pid)
+	if err := h.client.Attached(v.Key, &api.Attached{Files: v.Files}); err != nil {
+		t.Fatal(err)
+	}
+	second := h.begin("", "second", pod.Process.Pid) // its init is in the same namespace
+	if second.IDs != ids || second.Key == v.Key {
+		t.Errorf("got %+v, want the pod's ids", second)
+	}
+	kill(pod)
+	h.settled()
+}
+
+// dockerd's userns-remap gives all containers the same ids.
+func TestRemappedContainersShareIDs(t *testing.T) {
+	h := newHost(t)
+	ids := idrange.Range{Start: 1900000000, Size: 65536}
+	register := func(id, engine string) error {
+		_, err := h.client.Register(&api.Registration{ID: id, Engine: engine, Bundle: "/b/" + id, PID: os.Getpid(), EngineIDs: &ids})
+		return err
+	}
+	for _, id := range []string{"a", "b"} {
+		if err := register(id, "docker"); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if err := register("c", "podman"); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("podman's container: got %v, want its ids in use", err)
+	}
 }
 
 func TestUnannouncedContainerKeepsItsEnginesIDs(t *testing.T) {

@@ -71,6 +71,11 @@ func (r *registry) starting(s api.Start) (*container, error) {
 // registerUnannounced admits a container that its engine isolates itself and that
 // only has our hook.
 func (r *registry) registerUnannounced(s api.Start) (*container, error) {
+	namespace, err := userNamespaceOf(s.PID)
+	if err != nil {
+		return nil, err
+	}
+	owner := r.runningIn(namespace)
 	c, err := r.reserve(api.Registration{
 		ID: s.ID, Name: s.Name, Engine: s.Engine, Bundle: s.Bundle, EngineIDs: &idrange.Range{},
 	}, process{})
@@ -79,8 +84,10 @@ func (r *registry) registerUnannounced(s api.Start) (*container, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ForeignIDs = true
 	c.undo = append(c.undo, func() error { return r.store.remove(c.key()) })
+	if err := r.giveIDs(c, owner); err != nil {
+		return nil, errors.Join(err, r.releaseLocked(c))
+	}
 	return c, nil
 }
 

@@ -43,6 +43,19 @@ func OpenBeneathPath(dir *FD, path string) (*FD, error) {
 	return &FD{fd}, nil
 }
 
+// OpenInRoot opens the file at path with O_PATH, as a process would whose root is
+// the directory root: links are followed and stay in it.
+func OpenInRoot(root *FD, path string) (*FD, error) {
+	fd, err := unix.Openat2(root.fd, path, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "openat2", Path: path, Err: err}
+	}
+	return &FD{fd}, nil
+}
+
 // Int returns the number; it stays valid until Close.
 func (f *FD) Int() int { return f.fd }
 

@@ -85,10 +85,10 @@ func (t *Tree) MoveOnto(target *FD) error {
 	return os.NewSyscallError("move_mount", err)
 }
 
-// MakeSlave lets mounts that others make in the original still arrive in the
-// tree, while none made in the tree leaves it.
-func (t *Tree) MakeSlave() error {
-	return t.setattr(&unix.MountAttr{Propagation: unix.MS_SLAVE}, true)
+// MakePrivate keeps mounts that others make in the original from the tree, and those
+// made in the tree from the original.
+func (t *Tree) MakePrivate() error {
+	return t.setattr(&unix.MountAttr{Propagation: unix.MS_PRIVATE}, true)
 }
 
 // Mount is mount(2).

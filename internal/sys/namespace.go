@@ -32,16 +32,21 @@ type Namespace struct {
 // OpenNamespace opens the namespace at path, which is /proc/<pid>/ns/<kind> or
 // a place where such a file is mounted.
 func OpenNamespace(path string) (*Namespace, error) {
-	fd, err := Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	named, err := OpenPath(path) // opening a device may do something
 	if err != nil {
 		return nil, err
 	}
-	magic, err := fd.FSMagic()
+	defer named.Close()
+	magic, err := named.FSMagic()
 	if err == nil && magic != unix.NSFS_MAGIC {
 		err = fmt.Errorf("%s: %w", path, ErrNotNamespace)
 	}
 	if err != nil {
-		return nil, errors.Join(err, fd.Close())
+		return nil, err
+	}
+	fd, err := Open(named.ProcPath(), unix.O_RDONLY)
+	if err != nil {
+		return nil, err
 	}
 	return newNamespace(fd)
 }

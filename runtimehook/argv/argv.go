@@ -28,6 +28,8 @@ type Command struct {
 	Root      string // where the runtime keeps its containers, empty for its default
 	Log       string // the file that takes errors, empty for none
 	LogFormat string // "json" or "text", empty for the runtime's default
+	// CgroupManager is crun's --cgroup-manager, empty for its default.
+	CgroupManager string
 
 	RunDir      string // cloister's own --run-dir
 	RuntimePath string // cloister's own --runtime-path
@@ -92,6 +94,8 @@ func (c *Command) parseGlobal(args []string) (int, error) {
 			c.Log = value
 		case "log-format":
 			c.LogFormat = value
+		case "cgroup-manager":
+			c.CgroupManager = value
 		case ownRunDir:
 			c.RunDir = value
 		case ownRuntimePath:

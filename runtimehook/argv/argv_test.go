@@ -53,7 +53,7 @@ func TestParse(t *testing.T) {
 		{"single dash", "-root /r create -bundle=/b c", Command{Verb: "create", ID: "c", Bundle: "/b", Root: "/r", Args: f("-root /r create -bundle=/b c")}},
 		{"short with equals", "create -b=/b c", Command{Verb: "create", ID: "c", Bundle: "/b", Args: f("create -b=/b c")}},
 		{"crun config", "run --config my.json -b /b c", Command{Verb: "run", ID: "c", Bundle: "/b", Config: "my.json", Args: f("run --config my.json -b /b c")}},
-		{"crun cgroup manager", "--cgroup-manager cgroupfs run c", Command{Verb: "run", ID: "c", Args: f("--cgroup-manager cgroupfs run c")}},
+		{"crun cgroup manager", "--cgroup-manager cgroupfs run c", Command{Verb: "run", ID: "c", CgroupManager: "cgroupfs", Args: f("--cgroup-manager cgroupfs run c")}},
 		{"detached", "run -d --keep c", Command{Verb: "run", ID: "c", Args: f("run -d --keep c")}},
 		{"double dash before the id", "create -- c", Command{Verb: "create", ID: "c", Args: f("create -- c")}},
 		{"double dash before the verb", "--root /r -- create c", Command{Verb: "create", ID: "c", Root: "/r", Args: f("--root /r -- create c")}},

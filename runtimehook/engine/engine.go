@@ -3,8 +3,8 @@
 // container mounts are the engine's own for that container (resolv.conf, named
 // volumes, …) and not a user's choice.
 //
-// Everything is told from the paths that an engine hands to every runtime. A user
-// of an engine chooses none of them.
+// What an engine owns is derived from paths that it hands to every runtime and that
+// its users can't choose.
 package engine
 
 import (
@@ -79,7 +79,10 @@ func (e *Engine) OwnsRoot(path string) bool {
 	case Docker:
 		root := dockerRoot().FindStringSubmatch(path)
 		return root != nil && root[1] == e.DataRoot
-	case Podman, CRIO:
+	case Podman:
+		root := storageRoot().FindStringSubmatch(path)
+		return root != nil && root[1] == e.DataRoot
+	case CRIO:
 		return storageRoot().MatchString(path)
 	case Containerd:
 		return below(path, e.call.Bundle) || below(path, "/run/containerd") || below(path, "/var/lib/containerd")
@@ -117,14 +120,19 @@ func recogniseStorage(c Call) *Engine {
 		return nil
 	}
 	e := &Engine{Name: Podman, DataRoot: filepath.Dir(driver)}
-	if _, ok := c.Spec.Annotations["io.kubernetes.cri-o.ContainerType"]; ok {
+	// podman's users may give any annotation, but not choose the bundle.
+	if _, ok := c.Spec.Annotations["io.kubernetes.cri-o.ContainerType"]; ok && below(c.Bundle, "/run") {
 		e.Name = CRIO
 	}
+	containers, id := `^/.+/`+regexp.QuoteMeta(filepath.Base(driver)), regexp.QuoteMeta(c.ID)
 	e.own = []*regexp.Regexp{
-		regexp.MustCompile(`^/.+/` + regexp.QuoteMeta(filepath.Base(driver)) +
-			`/[0-9a-f]{64}/userdata/(hosts|hostname|resolv\.conf|passwd|group|localtime|\.containerenv|shm|secrets(/.*)?|run/secrets(/.*)?)$`),
+		// Containers of a pod have the pod's files.
+		regexp.MustCompile(containers + `/[0-9a-f]{64}/userdata/(hosts|hostname|resolv\.conf|passwd|group|localtime|\.containerenv|shm)$`),
+		regexp.MustCompile(containers + `/` + id + `/userdata/(secrets(/.*)?|run/secrets(/.*)?)$`),
 		regexp.MustCompile(`^` + regexp.QuoteMeta(e.DataRoot) + `/volumes/[^/]+/_data(/.*)?$`),
-		kubeletFiles(),
+	}
+	if e.Name == CRIO {
+		e.own = append(e.own, kubeletFiles(c))
 	}
 	return e
 }
@@ -139,7 +147,9 @@ func recogniseDocker(c Call) *Engine {
 	}
 	dataRoot := regexp.QuoteMeta(root[1])
 	return &Engine{Name: Docker, DataRoot: root[1], own: []*regexp.Regexp{
-		regexp.MustCompile(`^` + dataRoot + `/containers/[0-9a-f]{64}/(resolv\.conf|hosts|hostname|mounts/.+)$`),
+		// Those of another container with --network=container:… and --ipc=container:….
+		regexp.MustCompile(`^` + dataRoot + `/containers/[0-9a-f]{64}/(resolv\.conf|hosts|hostname|mounts/shm)$`),
+		regexp.MustCompile(`^` + dataRoot + `/containers/` + regexp.QuoteMeta(c.ID) + `/mounts/.+$`),
 		regexp.MustCompile(`^` + dataRoot + `/volumes/[^/]+/_data(/.*)?$`),
 	}}
 }
@@ -150,13 +160,23 @@ func recogniseContainerd(c Call) *Engine {
 	if filepath.Base(filepath.Dir(filepath.Dir(c.Bundle))) != "io.containerd.runtime.v2.task" {
 		return nil
 	}
-	return &Engine{Name: Containerd, own: []*regexp.Regexp{criFiles(), kubeletFiles()}}
+	return &Engine{Name: Containerd, own: []*regexp.Regexp{criFiles(), kubeletFiles(c)}}
 }
 
-var (
-	criFiles     = pattern(`^/(var/lib|run)/containerd/io\.containerd\.grpc\.v1\.cri/sandboxes/[0-9a-f]{64}/(hostname|hosts|resolv\.conf|shm)$`)
-	kubeletFiles = pattern(`^/var/lib/kubelet/pods/[^/]+/(etc-hosts|volumes/.+|volume-subpaths/.+|containers/.+)$`)
-)
+var criFiles = pattern(`^/(var/lib|run)/containerd/io\.containerd\.grpc\.v1\.cri/sandboxes/[0-9a-f]{64}/(hostname|hosts|resolv\.conf|shm)$`)
+
+// kubeletFiles matches what the kubelet has made for the pod of a container, and
+// nothing if no pod is named.
+func kubeletFiles(c Call) *regexp.Regexp {
+	pod := c.Spec.Annotations["io.kubernetes.cri.sandbox-uid"]
+	if pod == "" {
+		pod = c.Spec.Annotations["io.kubernetes.pod.uid"]
+	}
+	if pod == "" || pod != filepath.Base(pod) {
+		return regexp.MustCompile(`$.^`)
+	}
+	return regexp.MustCompile(`^/var/lib/kubelet/pods/` + regexp.QuoteMeta(pod) + `/(etc-hosts|volumes/.+|volume-subpaths/.+|containers/.+)$`)
+}
 
 // isInit reports whether a mount is the small init that `--init` puts into the
 // container: docker's docker-init, podman's catatonit.

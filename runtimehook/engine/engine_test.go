@@ -29,6 +29,7 @@ func TestRecognise(t *testing.T) {
 		{"cri-o", "/run/containers/storage/overlay-containers/" + id + "/userdata", "/x", map[string]string{"io.kubernetes.cri-o.ContainerType": "container"}, CRIO, "/run/containers/storage"},
 		{"containerd", "/run/containerd/io.containerd.runtime.v2.task/default/c1", "/run/containerd/io.containerd.runtime.v2.task/default/c1/rootfs", nil, Containerd, ""},
 		{"cloister run", "/var/lib/cloister/bundles/web", "/var/lib/cloister/bundles/web/rootfs", nil, Cloister, ""},
+		{"podman with an annotation of cri-o's", "/var/lib/containers/storage/overlay-containers/" + id + "/userdata", "/x", map[string]string{"io.kubernetes.cri-o.ContainerType": "container"}, Podman, "/var/lib/containers/storage"},
 		{"by hand", "/root/bundle", "/root/bundle/rootfs", nil, None, ""},
 		{"by hand, called moby", "/root/moby/x", "/root/moby/x/rootfs", nil, None, ""},
 	}
@@ -45,7 +46,7 @@ func TestRecognise(t *testing.T) {
 func TestOwns(t *testing.T) {
 	docker := Recognise(call("/run/x/moby/"+id, "/var/lib/docker/overlay2/"+layer+"/merged", nil))
 	podman := Recognise(call("/var/lib/containers/storage/overlay-containers/"+id+"/userdata", "/x", nil))
-	containerd := Recognise(call("/run/containerd/io.containerd.runtime.v2.task/k8s.io/"+id, "/x", nil))
+	containerd := Recognise(call("/run/containerd/io.containerd.runtime.v2.task/k8s.io/"+id, "/x", map[string]string{"io.kubernetes.cri.sandbox-uid": "u-1"}))
 	cloister := Recognise(call("/var/lib/cloister/bundles/web", "/x", nil))
 	none := Recognise(call("/root/b", "/root/b/rootfs", nil))
 	tests := []struct {
@@ -72,6 +73,12 @@ func TestOwns(t *testing.T) {
 		{"a podman container's config", podman, "/var/lib/containers/storage/overlay-containers/" + otherID + "/userdata/config.json", "/x", false},
 		{"podman's attach socket", podman, "/run/containers/storage/overlay-containers/" + otherID + "/userdata/attach", "/x", false},
 		{"a pod's volume", containerd, "/var/lib/kubelet/pods/u-1/volumes/kubernetes.io~empty-dir/x", "/x", true},
+		{"another pod's volume", containerd, "/var/lib/kubelet/pods/u-2/volumes/kubernetes.io~secret/token", "/x", false},
+		{"a pod's volume for podman", podman, "/var/lib/kubelet/pods/u-1/volumes/kubernetes.io~secret/token", "/x", false},
+		{"another podman container's secrets", podman, "/run/containers/storage/overlay-containers/" + otherID + "/userdata/secrets/key", "/x", false},
+		{"its pod's hosts file", podman, "/run/containers/storage/overlay-containers/" + otherID + "/userdata/hosts", "/etc/hosts", true},
+		{"docker's secrets", docker, "/var/lib/docker/containers/" + id + "/mounts/secrets/key", "/run/secrets/key", true},
+		{"another docker container's secrets", docker, "/var/lib/docker/containers/" + otherID + "/mounts/secrets/key", "/x", false},
 		{"a pod sandbox's hosts", containerd, "/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/" + id + "/hostname", "/etc/hostname", true},
 		{"kubelet's own files", containerd, "/var/lib/kubelet/config.yaml", "/x", false},
 		{"/usr for cloister run", cloister, "/usr", "/usr", true},
@@ -108,6 +115,7 @@ func TestOwnsRoot(t *testing.T) {
 		{"docker's", "/run/x/moby/" + id, "/var/lib/docker/overlay2/" + layer + "/merged", "/var/lib/docker/overlay2/" + layer + "/merged", true},
 		{"another directory of docker's", "/run/x/moby/" + id, "/var/lib/docker/overlay2/" + layer + "/merged", "/var/lib/docker/overlay2", false},
 		{"podman's", graph + "/overlay-containers/" + id + "/userdata", graph + "/overlay/" + layer + "/merged", graph + "/overlay/" + layer + "/merged", true},
+		{"podman --rootfs of another engine's container", graph + "/overlay-containers/" + id + "/userdata", "/x", "/var/lib/docker/overlay2/" + layer + "/merged", false},
 		{"podman --rootfs", graph + "/overlay-containers/" + id + "/userdata", "/etc", "/etc", false},
 		{"in the bundle", "/root/bundle", "/root/bundle/rootfs", "/root/bundle/rootfs", true},
 		{"beside the bundle", "/root/bundle", "/root", "/root", false},

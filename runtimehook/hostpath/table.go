@@ -153,6 +153,17 @@ func (t *Table) Mount(f *File) (*mountinfo.Info, error) {
 	return nil, fmt.Errorf("mount of %s is in no mount table", f.Path)
 }
 
+// MountedElsewhere reports whether the file system of f is mounted at another place
+// than where f is.
+func (t *Table) MountedElsewhere(f *File) bool {
+	for _, m := range t.mounts {
+		if (Device{m.Major, m.Minor}) == f.Device && m.Mountpoint != f.Path {
+			return true
+		}
+	}
+	return false
+}
+
 // Below returns the places of all mounts below f: a recursive bind of f brings
 // them along.
 func (t *Table) Below(f *File) []Place {

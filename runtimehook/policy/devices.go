@@ -78,9 +78,8 @@ func (p *Rules) devices(r *Request) []error {
 	var errs []error
 	allowed := p.allowed()
 	for _, d := range r.Config.Spec.Linux.Devices {
-		if !p.permits(allowed, d.Path, device{d.Type, d.Major, d.Minor}) {
-			errs = append(errs, refuse("device", "%v: can't give the host's device %s (%s %d:%d) to a container; to allow it, add its path to cloister.devices in %s",
-				spec.ErrSpec, d.Path, d.Type, d.Major, d.Minor, p.SettingsPath))
+		if n := (device{d.Type, d.Major, d.Minor}); !p.permits(allowed, d.Path, n) {
+			errs = append(errs, p.deniedDevice(d.Path, n))
 		}
 	}
 	if r.Config.Spec.Linux.Resources == nil {
@@ -95,6 +94,11 @@ func (p *Rules) devices(r *Request) []error {
 	return errs
 }
 
+func (p *Rules) deniedDevice(path string, d device) error {
+	return refuse("device", "%v: can't give the host's device %s (%s %d:%d) to a container; to allow it, add its path to cloister.devices in %s",
+		spec.ErrSpec, path, d.kind, d.major, d.minor, p.SettingsPath)
+}
+
 // allowed returns the devices of which a container may have nodes.
 func (p *Rules) allowed() []device {
 	out := slices.Clone(harmless)
@@ -106,14 +110,30 @@ func (p *Rules) allowed() []device {
 	return out
 }
 
-// permits judges an entry of linux.devices. A runtime may take it by its number
-// or, where it can't make nodes, by the host's node of the same path: both must
-// be right.
+// permits judges an entry of linux.devices. In a user namespace a runtime can't make
+// nodes and binds the host's node of the same path, by its name. So there must be
+// this device, and no one but the host's root may be able to put something else
+// there: it is in the file system of /dev, and no link leads to it.
 func (p *Rules) permits(allowed []device, path string, d device) bool {
-	if st, err := sys.StatPath(path); err == nil && deviceOf(st) != d {
+	return slices.Contains(allowed, d) && isNode(path, d)
+}
+
+func isNode(path string, d device) bool {
+	dev, err := sys.StatPath("/dev")
+	if err != nil {
 		return false
 	}
-	return slices.Contains(allowed, d)
+	node, err := sys.OpenPath(path)
+	if err != nil {
+		return false
+	}
+	defer node.Close()
+	st, err := node.Stat()
+	if err != nil || st.Dev != dev.Dev || !st.IsDevice() || deviceOf(st) != d {
+		return false
+	}
+	real, err := node.RealPath()
+	return err == nil && real == path && strings.HasPrefix(path, "/dev/")
 }
 
 func permitsRule(allowed []device, c specs.LinuxDeviceCgroup) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -21,7 +22,7 @@ var ownTypes = []string{"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", 
 // wherever they are mounted.
 var kernelTypes = []string{
 	"proc", "sysfs", "devtmpfs", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "configfs",
-	"bpf", "efivarfs", "pstore", "binfmt_misc", "fusectl", "rpc_pipefs", "nsfs",
+	"bpf", "efivarfs", "pstore", "binfmt_misc", "fusectl", "rpc_pipefs", "nsfs", "mqueue",
 }
 
 // mounts refuses what the config mounts and must not see.
@@ -111,14 +112,56 @@ func (p *places) addSocket(path string) {
 
 // bind judges one bind mount.
 func (p *Rules) bind(r *Request, at *places, m *specs.Mount, source *hostpath.File) error {
-	if filepath.Clean(m.Destination) == "/dev" {
+	if isDev(r.Root, m.Destination) {
 		// The runtime takes /dev/null from there to hide files of /proc.
 		return refuse("host-path", "can't mount %s at /dev: the container could choose what hides the host's files in /proc", m.Source)
 	}
-	if source.Stat.IsDevice() && slices.Contains(p.allowed(), deviceOf(source.Stat)) {
-		return nil
+	if source.Stat.IsDevice() {
+		d := deviceOf(source.Stat)
+		if slices.Contains(p.allowed(), d) {
+			return nil
+		}
+		return p.deniedDevice(m.Source, d)
 	}
-	return p.source(r, at, m.Source, source, r.Engine.Owns(source.Path, m))
+	owned := r.Engine.Owns(source.Path, m)
+	if owned && source.MountPoint && !shared(r.Mounts, source) {
+		return p.restricted(m.Source, fmt.Sprintf(" (the engine has mounted a file system of the host's there, of type %s)", source.FSType))
+	}
+	return p.source(r, at, m.Source, source, owned)
+}
+
+// isDev reports whether a mount at destination would cover the container's /dev,
+// directly or through links in its root file system.
+func isDev(root *hostpath.File, destination string) bool {
+	if filepath.Clean("/"+destination) == "/dev" {
+		return true
+	}
+	at, err := sys.OpenInRoot(root.FD, destination)
+	if err != nil {
+		return false // not there yet, and so not /dev
+	}
+	defer at.Close()
+	dev, err := sys.OpenInRoot(root.FD, "/dev")
+	if err != nil {
+		return false
+	}
+	defer dev.Close()
+	a, errA := at.Stat()
+	b, errB := dev.Stat()
+	return errA != nil || errB != nil || a.ID() == b.ID()
+}
+
+// sharedTypes are file systems of which a volume of an engine may have one of its
+// own: they hold nothing of this host.
+var sharedTypes = []string{"tmpfs", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p"}
+
+// shared reports whether a file system that an engine has mounted as a volume is
+// something else than a disk of the host or an overlay of its directories, which a
+// user can have an engine mount. A directory of a file system that the host itself
+// has mounted is judged by what it is.
+func shared(mounts *hostpath.Table, f *hostpath.File) bool {
+	return slices.Contains(sharedTypes, f.FSType) || strings.HasPrefix(f.FSType, "fuse") ||
+		f.FSType != "overlay" && mounts.MountedElsewhere(f)
 }
 
 // source judges a host file that a container would get, named by its user or, if
@@ -172,7 +215,7 @@ func (p *Rules) place(r *Request, at *places, name string, f *hostpath.File, own
 	}
 	for _, below := range r.Mounts.Below(f) {
 		for i := range at.restricted {
-			if _, identity := conflict(&at.restricted[i], &below); identity && !owned {
+			if _, identity := conflict(&at.restricted[i], &below); identity {
 				return p.restricted(name, fmt.Sprintf(" (%s is mounted below it at %s)", at.restricted[i].Path, below.Path))
 			}
 		}

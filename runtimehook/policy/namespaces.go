@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -78,15 +79,32 @@ func (p *Rules) ids(r *Request) []error {
 			errs = append(errs, invalid("user-id", "user or group id %d is outside the %d ids of a cloister container", id, r.IDs))
 		}
 	}
-	linux := r.Config.Spec.Linux
+	return append(errs, mappings(r.Config.Spec.Linux)...)
+}
+
+// firstForeign is the first id of the host that an engine may give to containers.
+// Those before are its users' and services' (useradd(8), UID_MAX).
+const firstForeign = 65536
+
+func mappings(linux *specs.Linux) []error {
+	var errs []error
 	for kind, maps := range map[string][]specs.LinuxIDMapping{"uid": linux.UIDMappings, "gid": linux.GIDMappings} {
 		for _, m := range maps {
-			if m.HostID == 0 && m.Size > 0 {
+			switch {
+			case m.Size == 0:
+			case m.HostID == 0:
 				errs = append(errs, refuse("id-mapping",
 					"%v: invalid user/group ID config: detected user-ns %s mapping to host ID 0 ({%d %d %d}); this breaks container isolation",
 					spec.ErrSpec, kind, m.ContainerID, m.HostID, m.Size))
+			case m.HostID < firstForeign:
+				errs = append(errs, refuse("id-mapping",
+					"%v: invalid user/group ID config: the user-ns %s mapping {%d %d %d} begins among the ids of the host's users and services, which end at %d",
+					spec.ErrSpec, kind, m.ContainerID, m.HostID, m.Size, firstForeign-1))
 			}
 		}
+	}
+	if !slices.Equal(linux.UIDMappings, linux.GIDMappings) || len(linux.UIDMappings) > 1 {
+		errs = append(errs, refuse("id-mapping", "%v: invalid user/group ID config: a cloister container has one range of the host's ids, the same for users and groups; map it in one line", spec.ErrSpec))
 	}
 	return errs
 }

@@ -79,7 +79,7 @@ var _ Policy = (*Rules)(nil)
 // Review implements Policy.
 func (p *Rules) Review(r *Request) error {
 	var all []error
-	for _, check := range []func(*Request) []error{p.namespaces, p.ids, p.mounts, p.devices} {
+	for _, check := range []func(*Request) []error{p.namespaces, p.ids, p.orders, p.mounts, p.devices} {
 		all = append(all, check(r)...)
 	}
 	return errors.Join(all...)

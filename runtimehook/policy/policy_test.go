@@ -289,9 +289,43 @@ func TestIDs(t *testing.T) {
 		t.Errorf("refused an id that the container has: %v", err)
 	}
 
-	r = h.request()
-	r.Config.Spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 0, Size: 65536}}
-	wantRefusal(t, h.rules.Review(r), "detected user-ns uid mapping to host ID 0 ({0 0 65536}); this breaks container isolation")
+}
+
+func TestMappings(t *testing.T) {
+	tests := []struct {
+		name       string
+		uids, gids []specs.LinuxIDMapping
+		want       string
+	}{
+		{"one line", []specs.LinuxIDMapping{{HostID: 300000, Size: 65536}}, []specs.LinuxIDMapping{{HostID: 300000, Size: 65536}}, ""},
+		{"the host's root", []specs.LinuxIDMapping{{Size: 65536}}, nil, "detected user-ns uid mapping to host ID 0 ({0 0 65536}); this breaks container isolation"},
+		{"a user of the host", nil, []specs.LinuxIDMapping{{HostID: 300000, Size: 10}, {ContainerID: 10, HostID: 1000, Size: 1}}, "the user-ns gid mapping {10 1000 1} begins among the ids of the host's users"},
+		{"different ids of groups", []specs.LinuxIDMapping{{HostID: 300000, Size: 65536}}, []specs.LinuxIDMapping{{HostID: 400000, Size: 65536}}, "one range of the host's ids"},
+		{"two ranges", []specs.LinuxIDMapping{{HostID: 300000, Size: 1}, {ContainerID: 1, HostID: 400000, Size: 9}}, []specs.LinuxIDMapping{{HostID: 300000, Size: 1}, {ContainerID: 1, HostID: 400000, Size: 9}}, "map it in one line"},
+	}
+	h := newHost(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := h.request()
+			r.Config.Spec.Linux.UIDMappings, r.Config.Spec.Linux.GIDMappings = tt.uids, tt.gids
+			wantRefusal(t, h.rules.Review(r), tt.want)
+		})
+	}
+}
+
+func TestNothingIsMountedOverDev(t *testing.T) {
+	h := newHost(t)
+	if err := errors.Join(os.MkdirAll(h.path("srv/dev"), 0o755), os.Symlink("/dev", h.path("srv/link")), os.Symlink("link", h.path("srv/chain"))); err != nil {
+		t.Fatal(err)
+	}
+	for destination, want := range map[string]string{
+		"/dev": "can't mount", "dev": "can't mount", "/./dev/": "can't mount", "/link": "can't mount", "/chain": "can't mount", "/x/../dev": "can't mount",
+		"/dev/shm/x": "", "/devices": "", "/not/there": "",
+	} {
+		m := bind(h.mkdir("data"))
+		m.Destination = destination
+		t.Run(destination, func(t *testing.T) { wantRefusal(t, h.rules.Review(h.request(m)), want) })
+	}
 }
 
 // TestWhatAnEngineOwns has a docker whose data root is restricted.

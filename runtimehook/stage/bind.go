@@ -13,9 +13,9 @@ type Bind struct {
 	Recursive         bool // with what is mounted below
 	ReadOnly          bool
 	RecursiveReadOnly bool
-	// EngineOwned sources are the engine's own files for this container, readable
-	// by all: where their file system can't be id-mapped they are taken as they
-	// are.
+	// EngineOwned sources are the engine's own for this container. Files, readable
+	// by all, and what is on tmpfs are taken as they are where their file system
+	// can't be id-mapped.
 	EngineOwned bool
 }
 
@@ -55,11 +55,12 @@ func (a *Area) stageBind(i int, b Bind) (string, error) {
 			return "", err
 		}
 	}
-	if err := tree.MakeSlave(); err != nil {
+	// A mount that arrived later would be neither shifted nor restricted.
+	if err := tree.MakePrivate(); err != nil {
 		return "", err
 	}
 	path, err := a.attach(tree, number(i), b.Source.Stat.IsDir())
-	if err == nil && (!b.EngineOwned || b.ReadOnly) {
+	if err == nil {
 		a.unsealed = append(a.unsealed, path)
 	}
 	return path, err
@@ -73,7 +74,7 @@ func (a *Area) cloneBind(b Bind) (*sys.Tree, error) {
 		return sys.CloneTree(b.Source.FD, false)
 	}
 	tree, err := a.clone(b.Source, b.Recursive)
-	if err != nil && b.EngineOwned {
+	if err != nil && b.EngineOwned && (!b.Source.Stat.IsDir() || b.Source.FSType == "tmpfs") {
 		return sys.CloneTree(b.Source.FD, b.Recursive)
 	}
 	return tree, err

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,7 +89,7 @@ func (a *Area) cloneRoot(f *hostpath.File, target string) error {
 		return err
 	}
 	defer tree.Close()
-	if err := tree.Set(sys.NoDev, false); err != nil {
+	if err := errors.Join(tree.Set(sys.NoDev, false), tree.MakePrivate()); err != nil {
 		return err
 	}
 	return tree.MoveTo(target)

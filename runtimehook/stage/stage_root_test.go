@@ -226,6 +226,52 @@ func wantWritable(t *testing.T, dir string, want bool) {
 	}
 }
 
+// What is mounted on the host later stays there: it would be neither shifted nor
+// read-only.
+func TestLaterMountsDoNotArrive(t *testing.T) {
+	prepare := func(dir string) error {
+		volume := filepath.Join(dir, "volume")
+		return errors.Join(sys.BindOnto(volume, volume), sys.Mount("", volume, "", unix.MS_SHARED, ""))
+	}
+	inHost(t, []string{"volume/sub", "other"}, prepare, func(h *host) error {
+		path, _, err := h.bind(0, h.path("volume"), stage.Bind{Recursive: true, ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(h.area.Seal(ids), os.WriteFile(h.path("other/file"), nil, 0o644)); err != nil {
+			return err
+		}
+		if err := sys.BindOnto(h.path("other"), h.path("volume/sub")); err != nil {
+			return err
+		}
+		if _, err := os.Stat(filepath.Join(path, "sub/file")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the later mount is in the staged one: %v", err)
+		}
+		return nil
+	})
+}
+
+// A bind of the engine's own is locked as well: devices in it can't be opened.
+func TestEngineOwnedBindsAreLocked(t *testing.T) {
+	inHost(t, []string{"volume"}, nothing, func(h *host) error {
+		path, options, err := h.bind(0, h.path("volume"), stage.Bind{EngineOwned: true})
+		if err != nil {
+			return err
+		}
+		if err := h.area.Seal(ids); err != nil {
+			return err
+		}
+		if got := strings.Join(options, " "); got != "nodev" {
+			t.Errorf("options: got %q, want nodev", got)
+		}
+		attr := &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_NODEV}
+		if err := unix.MountSetattr(unix.AT_FDCWD, path, 0, attr); !errors.Is(err, unix.EPERM) {
+			t.Errorf("nodev was taken away: %v", err)
+		}
+		return nil
+	})
+}
+
 func TestFileSystemThatCannotBeMapped(t *testing.T) {
 	inHost(t, nil, nothing, func(h *host) error {
 		_, _, err := h.bind(0, "/proc/sys/kernel", stage.Bind{})

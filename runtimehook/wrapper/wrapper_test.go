@@ -129,6 +129,7 @@ func TestRefusedCommandLines(t *testing.T) {
 		{[]string{"--unknown", "value", "create", "c"}, "can't tell whether"},
 		{[]string{"create", "--bundle", "/nonexistent", "c"}, "/nonexistent/config.json"},
 		{[]string{"create", "--bundle", w.bundle}, "container id is missing"},
+		{[]string{"--cgroup-manager=disabled", "create", "--bundle", w.bundle, "c"}, "needs a cgroup of its own"},
 	}
 	for _, tt := range tests {
 		out, stderr, status := w.run(tt.args...)
