@@ -74,6 +74,9 @@ func engineRange(pid int) (idrange.Range, error) {
 	if err != nil {
 		return idrange.Range{}, err
 	}
+	if m[0].outside == 0 {
+		return idrange.Range{}, errors.New("the container's ids are the host's, root's among them; its engine has to give it a user namespace of its own")
+	}
 	if len(m) != 1 || m[0].inside != 0 || m[0].outside < firstForeign {
 		return idrange.Range{}, fmt.Errorf("uid_map of the container is %v, which is not one range of ids from 0, mapped to ids of the host from %d on", m, firstForeign)
 	}

@@ -90,7 +90,7 @@ func TestStartRefuses(t *testing.T) {
 		{"no user namespace", api.Start{ID: "web", PID: plain.Process.Pid, Bundle: "/b/web", Key: g.Key}, "promised was the range"},
 		{"another container's key", api.Start{ID: "db", PID: other.Process.Pid, Bundle: "/b/db", Key: g.Key}, "is of container web"},
 		{"an unknown key", api.Start{ID: "web", PID: other.Process.Pid, Key: "9.9"}, "no such container"},
-		{"unannounced, without a user namespace", api.Start{ID: "x", PID: plain.Process.Pid, Bundle: "/b/x"}, "not one range of ids"},
+		{"unannounced, without a user namespace", api.Start{ID: "x", PID: plain.Process.Pid, Bundle: "/b/x"}, "the host's, root's"},
 		{"a process that is gone", api.Start{ID: "y", PID: 1 << 22, Bundle: "/b/y"}, "has ended"},
 	}
 	for _, tt := range tests {

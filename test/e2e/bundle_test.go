@@ -16,6 +16,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"cloister/internal/bundle"
+	"cloister/internal/sys"
+	"cloister/internal/sys/systest"
 )
 
 // runtimes are the low-level runtimes that bundles are run with.
@@ -121,6 +123,20 @@ func (b *testBundle) run() result {
 	return b.call("run", "--bundle", b.dir, b.id)
 }
 
+// detached calls a command that leaves the container behind, which is deleted after
+// the test. The container gets the runtime's standard streams: those are files.
+func (b *testBundle) detached(command ...string) {
+	b.t.Helper()
+	b.write()
+	line := fmt.Sprintf("%s --runtime-path %s --root %s %s --bundle %s --pid-file %[5]s/pid %s </dev/null >%[5]s/log 2>&1",
+		world.wrapper, b.runtime, b.root(), strings.Join(command, " "), b.dir, b.id)
+	if r := sh(b.t, "sh", "-c", line); r.status != 0 {
+		text, _ := os.ReadFile(filepath.Join(b.dir, "log"))
+		b.t.Fatalf("%v\n%s", r, text)
+	}
+	b.t.Cleanup(func() { b.call("delete", "--force", b.id) })
+}
+
 func (e bundleEngine) run(t *testing.T, o options, script string) result {
 	t.Helper()
 	return e.newBundle(t, o, script).run()
@@ -134,14 +150,7 @@ func TestBundleLifeCycle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A detached runtime gives its standard streams to the container.
-		create := fmt.Sprintf("%s --runtime-path %s --root %s create --bundle %s --pid-file %s/pid %s </dev/null >%[4]s/log 2>&1",
-			world.wrapper, b.runtime, b.root(), b.dir, b.dir, b.id)
-		if r := sh(t, "sh", "-c", create); r.status != 0 {
-			text, _ := os.ReadFile(filepath.Join(b.dir, "log"))
-			t.Fatalf("create: %v\n%s", r, text)
-		}
-		t.Cleanup(func() { b.call("delete", "--force", b.id) })
+		b.detached("create")
 		check(t, filepath.Join(b.dir, "config.json"), string(config)) // the engine's own stays as it was
 
 		all, err := world.daemon.client.Containers()
@@ -188,8 +197,19 @@ func TestBundleSameIDTwice(t *testing.T) {
 	})
 }
 
+// mapTo is an engine that maps the container's ids itself, to those from start on.
+func mapTo(s *specs.Spec, start uint32) {
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	s.Linux.UIDMappings = []specs.LinuxIDMapping{{HostID: start, Size: 65536}}
+	s.Linux.GIDMappings = s.Linux.UIDMappings
+}
+
 func TestBundleRefusals(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, e bundleEngine) {
+		running := e.newBundle(t, options{}, "sleep 1000")
+		running.detached("run", "--detach")
+		owner := uint32(firstID(t, running.call("exec", running.id, "cat", "/proc/self/uid_map")))
+		stranger := systest.Process(t, sys.NewUser, 900_000_000).Process.Pid
 		tests := []struct {
 			name   string
 			change func(*specs.Spec)
@@ -202,11 +222,7 @@ func TestBundleRefusals(t *testing.T) {
 					}
 				}
 			}, "can't share a network namespace with the host"},
-			{"ids that are the host's", func(s *specs.Spec) {
-				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
-				s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 0, Size: 65536}}
-				s.Linux.GIDMappings = s.Linux.UIDMappings
-			}, "mapping to host ID 0 ({0 0 65536}); this breaks container isolation"},
+			{"ids that are the host's", func(s *specs.Spec) { mapTo(s, 0) }, "mapping to host ID 0 ({0 0 65536}); this breaks container isolation"},
 			{"the host's root", func(s *specs.Spec) { s.Root.Path = "/" }, "can't mount / because"},
 			{"a directory of the host as root", func(s *specs.Spec) { s.Root.Path = "/etc" }, "can't mount /etc because"},
 			{"a file system with options of the host's", func(s *specs.Spec) {
@@ -215,6 +231,14 @@ func TestBundleRefusals(t *testing.T) {
 			{"a mount over the masks' source", func(s *specs.Spec) {
 				s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: world.rootfs, Destination: "/dev", Options: []string{"bind"}})
 			}, "what hides the host's files in /proc"},
+			{"an annotation that the runtime obeys", func(s *specs.Spec) {
+				s.Annotations = map[string]string{"run.oci.hooks.stderr": "/etc/profile"}
+			}, `would obey the annotation run.oci.hooks.stderr="/etc/profile" with the host's privileges`},
+			{"a user's ids", func(s *specs.Spec) { mapTo(s, 1000) }, "the ids of the host's users"},
+			{"another container's ids", func(s *specs.Spec) { mapTo(s, owner) }, "is in use"},
+			{"another process's user namespace", func(s *specs.Spec) {
+				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace, Path: fmt.Sprintf("/proc/%d/ns/user", stranger)})
+			}, "a user namespace that is not one of cloister's containers'"},
 			{"a device", func(s *specs.Spec) {
 				s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/loop0", Type: "b", Major: 7, Minor: 0}}
 			}, "can't give the host's device /dev/loop0"},

@@ -195,7 +195,7 @@ func TestHooksAlone(t *testing.T) {
 	}
 	run("--uidmap=0:800000:65536", "-m", "64m", imageName, "head", "-n", "1", "/proc/meminfo").prints(t, "MemTotal:          65536 kB")
 	run(imageName, "true").refused(t, "error executing hook")
-	if !logged(t, "container refused", "the host's root") {
+	if !logged(t, "container refused", "the container's ids are the host's") {
 		t.Error("the daemon's log does not say why the container was refused")
 	}
 }
