@@ -7,8 +7,8 @@ import (
 )
 
 // orders are the beginnings of annotations that runc and crun obey, with the host's
-// privileges: they load plugins, open files, connect to sockets, run other programs
-// and set properties of systemd units.
+// privileges: they load plugins, open files, connect to sockets, run other programs,
+// set properties of systemd units. (runc names its own in the answer to `features`.)
 var orders = []string{"run.oci.", "krun.", "module.wasm.", "org.criu.", "org.systemd.property."}
 
 // harmlessOrders are those that engines give themselves, with the values that they
@@ -18,6 +18,8 @@ var harmlessOrders = map[string][]string{
 	"org.systemd.property.After":               nil,
 	"org.systemd.property.CollectMode":         nil,
 	"org.systemd.property.DefaultDependencies": nil,
+	"org.systemd.property.Delegate":            nil,
+	"org.systemd.property.KillSignal":          nil,
 	"org.systemd.property.TimeoutStopUSec":     nil,
 }
 
@@ -52,5 +54,5 @@ func isOrder(name, value string) bool {
 	if values, ok := harmlessOrders[name]; ok {
 		return values != nil && !slices.Contains(values, value)
 	}
-	return slices.ContainsFunc(orders, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	return name == "bundle" || slices.ContainsFunc(orders, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }

@@ -21,6 +21,7 @@ func TestAnnotationsThatTheRuntimeObeys(t *testing.T) {
 		{"org.systemd.property.SuccessAction", "'reboot-force'", "org.systemd.property.SuccessAction"},
 		{"org.systemd.property.After", "['crio.service']", ""},
 		{"org.opencontainers.image.stopSignal", "15", ""},
+		{"bundle", "/tmp/other", "the annotation bundle="},
 		{"com.example.run.oci.handler", "krun", ""},
 	}
 	h := newHost(t)
