@@ -21,6 +21,10 @@ import (
 	"cloister/runtimehook/stage"
 )
 
+// ErrNoCgroup is returned for a container that is to stay in the cgroup of whoever
+// starts it.
+var ErrNoCgroup = errors.New("a cloister container needs a cgroup of its own, which limits the devices that it can open; do without --cgroups=disabled (crun: --cgroup-manager=disabled)")
+
 // Call is an engine's request to create a container.
 type Call struct {
 	ID          string

@@ -39,6 +39,9 @@ func precreate(client *api.Client, stdin io.Reader, stdout io.Writer) (id string
 	if err != nil {
 		return "", err
 	}
+	if doc.Spec.Linux.CgroupsPath == "" { // podman always names one, if there is to be one
+		return id, contain.ErrNoCgroup
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return id, err

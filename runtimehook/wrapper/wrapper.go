@@ -61,7 +61,7 @@ func handOver(cmd *argv.Command) error {
 		return become(path, cmd.Args)
 	}
 	if cmd.CgroupManager == "disabled" { // podman run --cgroups=disabled
-		return errors.New("a cloister container needs a cgroup of its own, which limits the devices that it can open; do without --cgroup-manager=disabled (podman: --cgroups=disabled)")
+		return contain.ErrNoCgroup
 	}
 	path, err := lowlevel.Find(cmd.RuntimePath, runDir)
 	if err != nil {

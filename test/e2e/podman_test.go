@@ -185,6 +185,13 @@ func TestPodmanOwnMapping(t *testing.T) {
 		refused(t, "mapping to host ID 0")
 }
 
+// TestPodmanWithoutACgroup has the hooks: with the wrapper podman refuses by itself.
+func TestPodmanWithoutACgroup(t *testing.T) {
+	need(t, "crun")
+	e := newPodman(t, "--runtime", "crun", "--hooks-dir", installHooks(t, "podman"))
+	e.podman("run", "--rm", "--cgroups=disabled", "--network=none", imageName, "true").refused(t, "needs a cgroup of its own")
+}
+
 // TestHooksAlone has only the prestart hook, as CRI-O calls it: what an engine
 // isolates gets views, what it does not isolate is refused.
 func TestHooksAlone(t *testing.T) {
