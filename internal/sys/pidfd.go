@@ -110,13 +110,27 @@ func (w *ExitWatcher) run() {
 func (w *ExitWatcher) end(fd int32) {
 	w.mu.Lock()
 	ended, ok := w.watched[fd]
-	delete(w.watched, fd)
-	w.mu.Unlock()
-	if !ok {
+	if !ok || !hasEnded(ended.process) {
+		w.mu.Unlock()
 		return
 	}
-	_ = ended.process.Close() // takes it out of the epoll set as well
+	delete(w.watched, fd)
+	w.mu.Unlock()
+	// Closing alone does not take it out of the epoll set while a child that is
+	// between fork and exec has a copy: epoll would go on to report the number,
+	// which by then may be that of another process.
+	if err := unix.EpollCtl(w.epoll.fd, unix.EPOLL_CTL_DEL, int(fd), nil); err != nil {
+		panic(fmt.Sprintf("sys: epoll_ctl on own descriptors: %v", err))
+	}
+	_ = ended.process.Close() // only read from
 	ended.ended()
+}
+
+// hasEnded asks the process itself, whatever epoll says. In doubt it has not, and
+// epoll will report it again.
+func hasEnded(process *FD) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(process.fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n == 1
 }
 
 // Close ends the watcher; nothing is called any more when it returns.
