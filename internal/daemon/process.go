@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"cloister/internal/sys"
 )
@@ -21,10 +22,10 @@ type process struct {
 // errEnded says that a process is no more.
 var errEnded = errors.New("process has ended")
 
-// identify looks up a running process.
+// identify looks up a running process, or returns errEnded.
 func identify(pid int) (process, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) { // at the open, at the read
 		return process{}, fmt.Errorf("process %d: %w", pid, errEnded)
 	}
 	if err != nil {
@@ -58,8 +59,11 @@ func parseStartTime(stat []byte) (uint64, error) {
 // open returns a handle on the process, or errEnded.
 func (p process) open() (*sys.FD, error) {
 	fd, err := sys.OpenProcess(p.PID)
+	if errors.Is(err, syscall.ESRCH) {
+		err = errEnded
+	}
 	if err != nil {
-		return nil, fmt.Errorf("process %d: %w", p.PID, errEnded)
+		return nil, fmt.Errorf("process %d: %w", p.PID, err)
 	}
 	// The number may have changed hands before the open, not after.
 	now, err := identify(p.PID)
@@ -72,10 +76,14 @@ func (p process) open() (*sys.FD, error) {
 	return fd, nil
 }
 
-// running reports whether the process is still there.
+// running reports whether the process is still there. In doubt it is: what it has
+// must not be given away.
 func (p process) running() bool {
 	now, err := identify(p.PID)
-	return err == nil && now == p
+	if err != nil {
+		return !errors.Is(err, errEnded)
+	}
+	return now == p
 }
 
 // startsPIDNamespace reports whether a process is the first of its pid namespace,
