@@ -4,11 +4,68 @@ package daemon
 
 import (
 	"errors"
+	"os"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"cloister/internal/api"
+	"cloister/internal/settings"
+	"cloister/internal/sys"
 )
+
+// open makes a daemon that nobody can ask: the test itself calls what it does.
+func (h *host) open() *Daemon {
+	h.t.Helper()
+	if err := h.stop(); err != nil {
+		h.t.Fatal(err)
+	}
+	cfg := h.config()
+	d := &Daemon{Config: cfg, log: cfg.Log}
+	var err error
+	if d.settings, err = settings.Load(cfg.SettingsPath); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() {
+		if err := d.close(); err != nil {
+			h.t.Error(err)
+		}
+	})
+	if err := d.open(); err != nil {
+		h.t.Fatal(err)
+	}
+	return d
+}
+
+func TestStartOnceMoreAfterAFailure(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	g, err := r.register(api.Registration{ID: "web", Bundle: "/b/web", PID: os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	init := h.init(g.IDs)
+	start := api.Start{ID: "web", Bundle: "/b/web", Key: g.Key, PID: init.Process.Pid}
+
+	works := r.exits
+	if r.exits, err = sys.NewExitWatcher(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.exits.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.start(start); !errors.Is(err, unix.EBADF) {
+		t.Fatalf("got %v, want that nothing can be watched", err)
+	}
+	if n := len(r.views.slots); n != 0 {
+		t.Errorf("views of %d containers, want none", n)
+	}
+	r.exits = works
+	if _, err := r.start(start); err != nil {
+		t.Errorf("once more: %v", err)
+	}
+}
 
 func TestLackOfDescriptorsIsNotTheEndOfAProcess(t *testing.T) {
 	h := &host{t: t}

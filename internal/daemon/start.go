@@ -110,7 +110,18 @@ func (r *registry) prepare(c *container, pid int) (err error) {
 	if err := r.show(c); err != nil {
 		return err
 	}
-	return r.watchInit(c)
+	if err := r.watchInit(c); err != nil {
+		return errors.Join(err, c.undoLast()) // the slot has to be free for another try
+	}
+	return nil
+}
+
+// undoLast takes back the last step of the container's life alone.
+func (c *container) undoLast() error {
+	last := len(c.undo) - 1
+	undo := c.undo[last]
+	c.undo = c.undo[:last]
+	return undo()
 }
 
 // verifyIDs compares the container's ids with the promised ones, or claims those
