@@ -4,7 +4,11 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -100,4 +104,76 @@ func TestLackOfDescriptorsIsNotTheEndOfAProcess(t *testing.T) {
 	if p.running() {
 		t.Error("a process that has ended is running")
 	}
+}
+
+// shared brings a container to life that is in another's pid namespace, with a
+// process beside its init.
+func (h *host) shared(r *registry) (key string, init, second *exec.Cmd) {
+	h.t.Helper()
+	g, err := r.register(api.Registration{ID: "shared", Bundle: "/b/shared", PID: os.Getpid()})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	maps := []syscall.SysProcIDMap{{HostID: int(g.IDs.Start), Size: int(g.IDs.Size)}}
+	init = h.process(&syscall.SysProcAttr{Cloneflags: sys.NewUser | sys.NewNS, UidMappings: maps, GidMappings: maps})
+	second = h.process(&syscall.SysProcAttr{})
+	h.cgroup(r, init, second)
+	v, err := r.start(api.Start{ID: "shared", Bundle: "/b/shared", Key: g.Key, PID: init.Process.Pid})
+	if err == nil {
+		err = r.attached(g.Key, api.Attached{Files: v.Files})
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return g.Key, init, second
+}
+
+// cgroup moves processes into a cgroup of their own, until they end.
+func (h *host) cgroup(r *registry, members ...*exec.Cmd) {
+	h.t.Helper()
+	layout := r.views.layout
+	dirs := layout.Dirs(layout.At(fmt.Sprintf("/cloister-test-%d", members[0].Process.Pid)))
+	h.t.Cleanup(func() {
+		for _, cmd := range members {
+			kill(cmd)
+		}
+		for _, dir := range dirs {
+			h.eventually("the cgroup is empty", func() bool { return ignoreMissing(os.Remove(dir)) == nil })
+		}
+	})
+	for _, dir := range dirs {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			h.t.Fatal(err)
+		}
+		// Empty in a new cgroup of v1, which takes no process then.
+		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+			value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, file), value, 0)
+			}
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				h.t.Fatal(err)
+			}
+		}
+		for _, cmd := range members {
+			if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(cmd.Process.Pid)), 0); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestPoststopBeforeTheLastProcessEnded(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	key, init, second := h.shared(r)
+	kill(init)
+	if err := r.end(key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.get(key); err != nil {
+		t.Errorf("a container that has a process: %v", err)
+	}
+	kill(second)
+	h.eventually("it is released", func() bool { _, err := r.get(key); return err != nil })
 }

@@ -93,7 +93,7 @@ func (r *registry) alive(c *container) (bool, error) {
 }
 
 // end handles the poststop hook and a wrapper that gives up. A container that
-// still runs stays: its init's end will release it.
+// still runs stays: the end of its processes will release it.
 func (r *registry) end(key string) error {
 	c, err := r.get(key)
 	if errors.Is(err, errNotFound) {
@@ -104,8 +104,10 @@ func (r *registry) end(key string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.Init.PID != 0 && c.Init.running() && c.phase == running {
-		return nil
+	if c.phase != creating {
+		if alive, err := r.alive(c); alive || err != nil {
+			return err
+		}
 	}
 	return r.releaseLocked(c)
 }
