@@ -82,11 +82,16 @@ func (r *registry) insert(c *container) bool {
 // reattach replaces the views of a daemon that is gone, which no longer answer, by
 // new ones. Preconditions: c.mu is held.
 func (r *registry) reattach(c *container) error {
-	v := attach.Views{DaemonPID: os.Getpid(), Dir: r.views.path(c.Slot), Files: c.Views, PID: c.Init.PID, Root: "/"}
+	init, err := c.Init.open()
+	if err != nil {
+		return err
+	}
+	defer init.Close()
+	v := attach.Views{DaemonPID: os.Getpid(), Dir: r.views.path(c.Slot), Files: c.Views, Root: "/"}
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlock: the thread ends in the container's mount namespace
-		files, err := attach.Reattach(v)
+		files, err := attach.Reattach(init, v)
 		if err == nil && len(files) < len(c.Views) {
 			err = fmt.Errorf("only %v of %v could be attached again", files, c.Views)
 		}

@@ -84,7 +84,7 @@ func TestAttach(t *testing.T) {
 	}
 	pid := containerAt(t, root)
 	attached, err := onThread(func() ([]string, error) {
-		return attach.Attach(attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: files, PID: pid, Root: root})
+		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: files, Root: root})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -119,10 +119,100 @@ func TestAttachFollowsNoLink(t *testing.T) {
 	}
 	pid := systest.Process(t, sys.NewNS|sys.NewPID, 0).Process.Pid
 	_, err := onThread(func() ([]string, error) {
-		return attach.Attach(attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: []string{"proc/uptime"}, PID: pid, Root: root})
+		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: []string{"proc/uptime"}, Root: root})
 	})
 	if !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("got %v, want ELOOP", err)
+	}
+}
+
+// At a restart of the daemon the views of dead ones give way, but the container
+// decides how much of its own is mounted there.
+func TestReattach(t *testing.T) {
+	tests := []struct {
+		name string
+		dead int
+		want string // in the error
+	}{
+		{"nothing is left of the views", 0, ""},
+		{"some daemons were killed", 3, ""},
+		{"the most that is taken away", 16, ""},
+		{"the container stacks its own", 17, "more than 16"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			root, dir := t.TempDir(), t.TempDir()
+			if err := errors.Join(
+				os.Mkdir(filepath.Join(root, "proc"), 0o755),
+				os.Mkdir(filepath.Join(root, "sys"), 0o755),
+				os.Mkdir(filepath.Join(dir, "proc"), 0o755),
+				os.WriteFile(filepath.Join(dir, "proc/uptime"), []byte("new view"), 0o644),
+			); err != nil {
+				t.Fatal(err)
+			}
+			pid := containerAt(t, root)
+			init, err := sys.OpenProcess(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer init.Close()
+			_, err = onThread(func() ([]string, error) {
+				if err := errors.Join(sys.UnshareFS(), sys.EnterMounts(init)); err != nil {
+					return nil, err
+				}
+				for range tt.dead {
+					if err := mountDead(filepath.Join(root, "proc/uptime")); err != nil {
+						return nil, err
+					}
+				}
+				return nil, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			attached, err := onThread(func() ([]string, error) {
+				return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: []string{"proc/uptime"}, Root: root})
+			})
+			if tt.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v, want an error with %q", err, tt.want)
+				}
+				return
+			}
+			if err != nil || !slices.Equal(attached, []string{"proc/uptime"}) {
+				t.Errorf("attached %q, %v", attached, err)
+			}
+			if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/root%s/proc/uptime", pid, root)); err != nil || string(text) != "new view" {
+				t.Errorf("in the container: %q, %v", text, err)
+			}
+		})
+	}
+}
+
+// mountDead mounts a FUSE file system without a server.
+func mountDead(path string) error {
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other", f.Fd(), syscall.S_IFREG)
+	return errors.Join(sys.Mount("test", path, "fuse.test", 0, options), f.Close())
+}
+
+func TestReattachOfAContainerThatEnded(t *testing.T) {
+	p := systest.Process(t, sys.NewNS|sys.NewPID, 0)
+	init, err := sys.OpenProcess(p.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer init.Close()
+	_ = p.Process.Kill()
+	_ = p.Wait() // killed
+	_, err = onThread(func() ([]string, error) {
+		return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), Root: "/"})
+	})
+	if !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("got %v, want ESRCH", err)
 	}
 }
 

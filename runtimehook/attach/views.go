@@ -19,32 +19,31 @@ type Views struct {
 	Dir string
 	// Files are the paths below Dir, and below the container's root.
 	Files []string
-	// PID is the container's init.
-	PID int
-	// Root is the container's root in the mount namespace of PID: the path of its
-	// root file system before the runtime has changed to it, "/" afterwards.
+	// Root is the container's root in its mount namespace: the path of its root
+	// file system before the runtime has changed to it, "/" afterwards.
 	Root string
 }
 
-// Attach puts the views over the container's files and returns those that it
-// attached: a file that the container's kernel or config doesn't have is left out.
+// Attach puts the views over the files of the container whose init is pid, and
+// returns those that it attached: a file that the container's kernel or config
+// doesn't have is left out.
 //
 // It leaves the calling thread, which must be locked, in the container's mount
 // namespace.
-func Attach(v Views) (attached []string, err error) {
-	return v.attach(func(*sys.FD, string) error { return nil })
+func Attach(pid int, v Views) (attached []string, err error) {
+	init, err := sys.OpenProcess(pid)
+	if err != nil {
+		return nil, fmt.Errorf("the container's init: %w", err)
+	}
+	defer init.Close()
+	return v.attach(init, func(*sys.FD, string) error { return nil })
 }
 
 // attach does the work of Attach; before is called for each file first.
-func (v *Views) attach(before func(root *sys.FD, file string) error) (attached []string, err error) {
+func (v *Views) attach(init *sys.FD, before func(root *sys.FD, file string) error) (attached []string, err error) {
 	if err := sys.UnshareFS(); err != nil {
 		return nil, err
 	}
-	its, err := sys.OpenPIDNamespace(v.PID, "mnt")
-	if err != nil {
-		return nil, fmt.Errorf("the container's mount namespace: %w", err)
-	}
-	defer its.Close()
 	trees, err := v.clone()
 	defer func() {
 		for _, t := range trees {
@@ -54,7 +53,7 @@ func (v *Views) attach(before func(root *sys.FD, file string) error) (attached [
 	if err != nil {
 		return nil, err
 	}
-	if err := its.Enter(sys.NewNS); err != nil {
+	if err := sys.EnterMounts(init); err != nil {
 		return nil, fmt.Errorf("enter the container's mount namespace: %w", err)
 	}
 	root, err := sys.OpenPath(v.Root)
@@ -131,31 +130,46 @@ func put(view *sys.Tree, root *sys.FD, file string) (bool, error) {
 }
 
 // Reattach puts views over files of a running container that may still be covered
-// by views of a daemon that is gone. Like Attach, it leaves the calling thread in
-// the container's mount namespace.
-func Reattach(v Views) (attached []string, err error) {
-	return v.attach(uncover)
+// by views of a daemon that is gone. init is a pidfd: the container may end at any
+// time, and its number become another's. Like Attach, it leaves the calling thread
+// in the container's mount namespace.
+//
+// What is mounted there is the container's choice, so it may never return.
+func Reattach(init *sys.FD, v Views) (attached []string, err error) {
+	return v.attach(init, uncover)
 }
+
+// maxLayers is how many mounts are taken off a file. A daemon leaves one, which the
+// next takes away: a pile of them is the container's own.
+const maxLayers = 16
 
 // uncover removes FUSE mounts from a file of the container's.
 func uncover(root *sys.FD, file string) error {
-	for {
-		target, err := sys.OpenBeneathPath(root, file)
-		if err != nil {
+	for range maxLayers {
+		covered, err := isCovered(root, file)
+		if err != nil || !covered {
 			return err
-		}
-		magic, err := target.FSMagic()
-		dead := errors.Is(err, syscall.ENOTCONN)
-		if err := target.Close(); err != nil {
-			return err
-		}
-		if !dead && magic != sys.FuseMagic {
-			return nil
 		}
 		if err := detachBeneath(root, file); err != nil {
 			return err
 		}
 	}
+	if covered, err := isCovered(root, file); err != nil || !covered {
+		return err
+	}
+	return fmt.Errorf("more than %d FUSE mounts are on top of it", maxLayers)
+}
+
+// isCovered reports whether a FUSE mount, dead or alive, is on top of a file.
+func isCovered(root *sys.FD, file string) (bool, error) {
+	target, err := sys.OpenBeneathPath(root, file)
+	if err != nil {
+		return false, err
+	}
+	defer target.Close()
+	magic, err := target.FSMagic()
+	dead := errors.Is(err, syscall.ENOTCONN)
+	return dead || magic == sys.FuseMagic, nil
 }
 
 // detachBeneath unmounts what is on top of a file. umount(2) takes only a path, so

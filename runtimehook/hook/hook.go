@@ -63,8 +63,8 @@ func confine(client *api.Client, s *state, views *api.Views, promise *attach.Pro
 			return nil, fmt.Errorf("clear staged mounts: %w", err)
 		}
 	}
-	return attach.Attach(attach.Views{
-		DaemonPID: client.DaemonPID(), Dir: views.Dir, Files: views.Files, PID: s.PID, Root: s.Root,
+	return attach.Attach(s.PID, attach.Views{
+		DaemonPID: client.DaemonPID(), Dir: views.Dir, Files: views.Files, Root: s.Root,
 	})
 }
 
