@@ -142,7 +142,6 @@ func newStat(st *unix.Stat_t) Stat {
 const (
 	ProcMagic  int64 = unix.PROC_SUPER_MAGIC
 	SysfsMagic int64 = unix.SYSFS_MAGIC
-	FuseMagic  int64 = unix.FUSE_SUPER_MAGIC
 )
 
 // FSMagic returns the magic number of the file system that holds the open file

@@ -130,14 +130,18 @@ func TestAttachFollowsNoLink(t *testing.T) {
 // decides how much of its own is mounted there.
 func TestReattach(t *testing.T) {
 	tests := []struct {
-		name string
-		dead int
-		want string // in the error
+		name   string
+		path   string
+		layers int
+		served bool   // by somebody who does not answer
+		want   string // in the error
 	}{
-		{"nothing is left of the views", 0, ""},
-		{"some daemons were killed", 3, ""},
-		{"the most that is taken away", 16, ""},
-		{"the container stacks its own", 17, "more than 16"},
+		{"nothing is left of the views", "proc/uptime", 0, false, ""},
+		{"some daemons were killed", "proc/uptime", 3, false, ""},
+		{"the most that is taken away", "proc/uptime", 16, false, ""},
+		{"the container stacks its own", "proc/uptime", 17, false, "more than 16"},
+		{"no answer", "proc/uptime", 1, true, ""},
+		{"no answer from its directory", "proc", 1, true, "at /proc"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -160,8 +164,14 @@ func TestReattach(t *testing.T) {
 				if err := errors.Join(sys.UnshareFS(), sys.EnterMounts(init)); err != nil {
 					return nil, err
 				}
-				for range tt.dead {
-					if err := mountDead(filepath.Join(root, "proc/uptime")); err != nil {
+				for range tt.layers {
+					server, err := mountFUSE(filepath.Join(root, tt.path))
+					if err != nil {
+						return nil, err
+					}
+					if tt.served {
+						t.Cleanup(func() { server.Close() })
+					} else if err := server.Close(); err != nil {
 						return nil, err
 					}
 				}
@@ -189,14 +199,19 @@ func TestReattach(t *testing.T) {
 	}
 }
 
-// mountDead mounts a FUSE file system without a server.
-func mountDead(path string) error {
+// mountFUSE mounts a FUSE file system that nobody serves, and which is dead once the
+// file is closed.
+func mountFUSE(path string) (*os.File, error) {
+	kind := syscall.S_IFREG
+	if filepath.Base(path) == "proc" {
+		kind = syscall.S_IFDIR
+	}
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other", f.Fd(), syscall.S_IFREG)
-	return errors.Join(sys.Mount("test", path, "fuse.test", 0, options), f.Close())
+	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other", f.Fd(), kind)
+	return f, sys.Mount("test", path, "fuse.test", 0, options)
 }
 
 func TestReattachOfAContainerThatEnded(t *testing.T) {
