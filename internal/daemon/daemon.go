@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -36,13 +37,15 @@ type Daemon struct {
 	Config
 	log      zerolog.Logger
 	settings *settings.Settings
-	lock     *os.File
-	store    *store
-	peers    *peers
-	views    *views
-	registry *registry
-	runtime  api.Runtime
-	features map[string]bool
+	runLock  *os.File
+	// stateLock keeps daemons with other run directories from the same ids.
+	stateLock *os.File
+	store     *store
+	peers     *peers
+	views     *views
+	registry  *registry
+	runtime   api.Runtime
+	features  map[string]bool
 }
 
 // Run serves until ctx is done, then leaves the containers as they are and takes
@@ -111,7 +114,14 @@ func (d *Daemon) openDirs() (err error) {
 			return err
 		}
 	}
-	if d.lock, err = lockDir(d.RunDir); err != nil {
+	// Names from here on are compared: those of bundles, and of peers.
+	if d.StateDir, err = filepath.EvalSymlinks(d.StateDir); err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	if d.runLock, err = lockDir("run", d.RunDir); err != nil {
+		return err
+	}
+	if d.stateLock, err = lockDir("state", d.StateDir); err != nil {
 		return err
 	}
 	// What the precreate hook stages here must not spread to other mount
@@ -119,17 +129,45 @@ func (d *Daemon) openDirs() (err error) {
 	return privateMount(containersDir(d.RunDir))
 }
 
-// lockDir makes sure that no other daemon serves the directory.
-func lockDir(dir string) (*os.File, error) {
+// lockDir makes sure that no other daemon uses the directory, which is the run or
+// the state directory.
+func lockDir(kind, dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s directory: %w", kind, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		err = fmt.Errorf("another daemon serves %s; stop it or give this one another --run-dir and --state-dir", dir)
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		err = fmt.Errorf("%s directory %s is in use by another daemon%s; stop it or give this one another --run-dir and --state-dir",
+			kind, dir, lockHolder(f))
+	case err == nil:
+		err = nameHolder(f)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// nameHolder leaves our pid in the lock file, for the message to the next daemon.
+func nameHolder(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+	return err
+}
+
+// lockHolder is " (pid N)", if the holder has left its pid already.
+func lockHolder(f *os.File) string {
+	text := make([]byte, 20)
+	n, _ := f.ReadAt(text, 0) // io.EOF: a pid is shorter
+	pid, err := strconv.Atoi(string(text[:n]))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
 }
 
 func privateMount(dir string) error {
@@ -233,8 +271,13 @@ func (d *Daemon) close() error {
 	if d.peers != nil && d.registry != nil && len(d.registry.all()) == 0 {
 		errs = append(errs, d.peers.leave())
 	}
-	if d.lock != nil {
-		errs = append(errs, unmountAll(containersDir(d.RunDir)), d.lock.Close())
+	if d.runLock != nil && d.stateLock != nil {
+		errs = append(errs, unmountAll(containersDir(d.RunDir)))
+	}
+	for _, lock := range []*os.File{d.stateLock, d.runLock} {
+		if lock != nil {
+			errs = append(errs, lock.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

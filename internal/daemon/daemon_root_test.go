@@ -83,7 +83,7 @@ func TestTwoDaemons(t *testing.T) {
 	}
 	again := a.config()
 	again.StateDir = t.TempDir()
-	if err := Run(context.Background(), again); err == nil || !strings.Contains(err.Error(), "another daemon serves") {
+	if err := Run(context.Background(), again); err == nil || !strings.Contains(err.Error(), "is in use by another daemon") {
 		t.Errorf("got %v, want a refusal of a second daemon in one run directory", err)
 	}
 	for h, g := range map[*host]*api.Grant{a: ga, b: gb} {

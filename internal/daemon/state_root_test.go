@@ -1,0 +1,53 @@
+//go:build root
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestStateDirIsOneDaemonsAlone(t *testing.T) {
+	h := newHost(t)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(h.stateDir, link); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("state directory %s is in use by another daemon (pid %d)", h.stateDir, os.Getpid())
+	for _, stateDir := range []string{h.stateDir, link} {
+		second := h.config()
+		second.RunDir, second.StateDir = t.TempDir(), stateDir
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // one that did start would stop at once
+		if err := Run(ctx, second); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	h.start() // the lock does not outlive its daemon
+}
+
+// A daemon whose state directory has two names is no peer of its own.
+func TestStateDirsNameIsTheRealOne(t *testing.T) {
+	h := newHost(t)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(h.stateDir, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	stateDir := h.stateDir
+	h.stateDir = link
+	h.start()
+	s, err := h.client.Status()
+	if err != nil || s.StateDir != stateDir {
+		t.Errorf("got %+v, %v, want the state directory %s", s, err, stateDir)
+	}
+}
