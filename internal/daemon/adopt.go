@@ -40,7 +40,7 @@ func (r *registry) adoptOne(rec *record) error {
 	}
 	c.undo = append(c.undo,
 		func() error { r.forget(c); return nil },
-		func() error { return r.store.remove(c.key()) },
+		func() error { return r.store.remove(&c.record) },
 		func() error { return removeDir(r.dir(c)) })
 	if c.BootID != r.bootID {
 		return r.releaseLocked(c)

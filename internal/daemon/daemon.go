@@ -71,7 +71,7 @@ func (d *Daemon) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if d.store, err = openStore(d.StateDir); err != nil {
+	if err := d.openStore(boot); err != nil {
 		return err
 	}
 	if d.peers, err = joinPeers(peersDir, d.StateDir, boot); err != nil {
@@ -101,6 +101,17 @@ func (d *Daemon) open() (err error) {
 	d.features = d.Features()
 	d.features["timeNamespaceInRuntime"] = d.runtime.TimeNamespace
 	return nil
+}
+
+func (d *Daemon) openStore(boot string) (err error) {
+	if d.store, err = openStore(d.StateDir); err != nil {
+		return err
+	}
+	lost, err := d.store.tidy(boot)
+	for _, err := range lost {
+		d.log.Warn().Err(err).Msg("state of a container of an earlier boot can't be read, it is removed")
+	}
+	return err
 }
 
 // openDirs makes the directories and makes sure that they are ours alone.

@@ -93,18 +93,23 @@ func (p *peers) claims() ([]idrange.Range, error) {
 
 func (p *peers) claimsOf(stateDir string) ([]idrange.Range, error) {
 	s := &store{dir: filepath.Join(stateDir, "containers")}
-	records, unreadable, err := s.load()
+	names, err := s.names()
 	if err != nil {
 		return nil, err
 	}
-	for _, err := range unreadable {
-		if !errors.Is(err, os.ErrNotExist) { // released while we were reading
+	var all []idrange.Range
+	for _, n := range names {
+		if n.boot != p.boot {
+			continue
+		}
+		r, err := s.get(n)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // released while we were reading
+		}
+		if err != nil {
 			return nil, err
 		}
-	}
-	var all []idrange.Range
-	for _, r := range records {
-		if r.BootID == p.boot && (r.Init.running() || r.Creator.running()) {
+		if r.Init.running() || r.Creator.running() {
 			all = append(all, r.IDs)
 		}
 	}

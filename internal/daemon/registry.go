@@ -192,7 +192,7 @@ func (r *registry) save(c *container) error {
 	if err := r.store.put(&c.record); err != nil {
 		return err
 	}
-	c.undo = append(c.undo, func() error { return r.store.remove(c.key()) })
+	c.undo = append(c.undo, func() error { return r.store.remove(&c.record) })
 	return nil
 }
 

@@ -84,7 +84,7 @@ func (r *registry) registerUnannounced(s api.Start) (*container, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.undo = append(c.undo, func() error { return r.store.remove(c.key()) })
+	c.undo = append(c.undo, func() error { return r.store.remove(&c.record) })
 	if err := r.giveIDs(c, owner); err != nil {
 		return nil, errors.Join(err, r.releaseLocked(c))
 	}

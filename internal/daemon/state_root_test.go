@@ -51,3 +51,27 @@ func TestStateDirsNameIsTheRealOne(t *testing.T) {
 		t.Errorf("got %+v, %v, want the state directory %s", s, err, stateDir)
 	}
 }
+
+// What a power failure leaves of files that were just written is empty ones.
+func TestEmptyFilesAfterAPowerFailure(t *testing.T) {
+	h := newHost(t)
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	earlier := sample(3, 41)
+	earlier.BootID = "earlier boot"
+	for _, name := range []string{generationFile, earlier.name().file()} {
+		if err := os.WriteFile(filepath.Join(h.stateDir, "containers", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.start()
+	g := h.register("web", os.Getpid())
+	if want := "0.42"; g.Key != want {
+		t.Errorf("got key %s, want %s", g.Key, want)
+	}
+	if err := h.client.Release(g.Key); err != nil {
+		t.Fatal(err)
+	}
+	h.settled()
+}

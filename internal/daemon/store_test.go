@@ -46,7 +46,7 @@ func TestStoreRoundTrip(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for range 2 { // removing twice is no error
-		if err := s.remove(want.key()); err != nil {
+		if err := s.remove(want); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,14 +60,17 @@ func TestStoreReportsWhatItCantRead(t *testing.T) {
 	if err := s.put(sample(1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"2.2.json": "", "3.3.json": "{", "4.4.json": `{"slot":{"Index":9}}`, "5.5.json.new": "{"} {
+	for name, text := range map[string]string{
+		"2.2.boot.json": "", "3.3.boot.json": "{", "4.4.boot.json": `{"slot":{"Index":9}}`,
+		"5.5.boot.json": `{"slot":{"Index":5,"Generation":5},"bootId":"other"}`, "6.6.boot.json.new": "{",
+	} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	records, unreadable, err := s.load()
-	if err != nil || len(records) != 1 || len(unreadable) != 3 {
-		t.Errorf("got %d records, %d unreadable ones, %v, want 1 and 3", len(records), len(unreadable), err)
+	if err != nil || len(records) != 1 || len(unreadable) != 4 {
+		t.Errorf("got %d records, %d unreadable ones, %v, want 1 and 4", len(records), len(unreadable), err)
 	}
 }
 
@@ -83,17 +86,70 @@ func TestStoreOnAFullDisk(t *testing.T) {
 }
 
 func TestGenerationsGoOnAfterARestart(t *testing.T) {
-	s := newStore(t)
+	state := t.TempDir()
+	next := func() uint32 {
+		t.Helper()
+		s, err := openStore(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := s.nextGeneration()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
 	for want := range uint32(3) {
-		if got, err := (&store{dir: s.dir}).nextGeneration(); err != nil || got != want+1 {
-			t.Errorf("got %d, %v, want %d", got, err, want+1)
+		if got := next(); got != want+1 {
+			t.Errorf("got %d, want %d", got, want+1)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, generationFile), []byte("x"), 0o600); err != nil {
+	// A crash of the host may leave the count empty, or an old one.
+	s, err := openStore(state)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.nextGeneration(); err == nil {
-		t.Error("a broken count begins anew instead of failing")
+	earlier := sample(0, 17)
+	earlier.BootID = "earlier boot"
+	if err := s.put(earlier); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "x", "3"} {
+		if err := os.WriteFile(filepath.Join(s.dir, generationFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); got != 18 {
+			t.Errorf("with the count %q: got %d, want 18, since a container has 17", text, got)
+		}
+	}
+}
+
+func TestStoreIsTidiedUp(t *testing.T) {
+	s := newStore(t)
+	now, earlier := sample(1, 1), sample(2, 2)
+	earlier.BootID = "earlier boot"
+	for _, r := range []*record{now, earlier} {
+		if err := s.put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"3.3.boot.json", "4.4.earlier boot.json", "5.5.boot.json.new", "generation.new"} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost, err := s.tidy("boot")
+	if err != nil || len(lost) != 1 || !strings.Contains(lost[0].Error(), "4.4.earlier boot.json") {
+		t.Errorf("got %v, %v, want that the one of the earlier boot was lost", lost, err)
+	}
+	var left []string
+	entries, err := os.ReadDir(s.dir)
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	want := []string{"1.1.boot.json", "2.2.earlier boot.json", "3.3.boot.json"}
+	if diff := cmp.Diff(want, left); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -157,7 +213,15 @@ func TestPeersFailClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.path("1.1"), []byte("{"), 0o600); err != nil {
+	earlier, now := sample(1, 1), sample(2, 2)
+	earlier.BootID = "earlier boot"
+	if err := os.WriteFile(s.path(earlier.name()), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if claims, err := b.claims(); err != nil || len(claims) != 0 {
+		t.Errorf("a broken record of an earlier boot: got %v, %v", claims, err)
+	}
+	if err := os.WriteFile(s.path(now.name()), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.claims(); err == nil || !strings.Contains(err.Error(), state) {
