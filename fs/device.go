@@ -41,7 +41,9 @@ type device struct {
 	buffers sync.Pool // of *buffers
 	idle    atomic.Int32
 	readers sync.WaitGroup
-	done    chan struct{} // closed when the last reader has ended
+	// forgotten are names for the kernel to forget.
+	forgotten chan string
+	done      chan struct{} // closed when the last reader has ended
 }
 
 // newDevice takes ownership of file.
@@ -66,7 +68,9 @@ func newDevice(file *os.File, raw fuse.RawFileSystem, panicked panicFunc) *devic
 		fd:      int(file.Fd()),
 		proto:   fuse.NewProtocolServer(raw, opts),
 		buffers: sync.Pool{New: newBuffers},
-		done:    make(chan struct{}),
+
+		forgotten: make(chan string, forgetQueue),
+		done:      make(chan struct{}),
 	}
 }
 
@@ -83,6 +87,11 @@ func (d *device) start() error {
 		return fmt.Errorf("first request has opcode %d, want INIT", op)
 	}
 	d.answer(request, b.reply)
+	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	go forgetNames(os.NewFile(uintptr(fd), d.file.Name()), d.forgotten, d.done)
 	for range idleReaders {
 		d.addReader()
 	}

@@ -16,7 +16,20 @@ type fakeKernel struct {
 	file *os.File
 }
 
+// connectFake connects a device until the test ends.
 func connectFake(t *testing.T, b *superblock) (*device, *fakeKernel) {
+	t.Helper()
+	d, k := dialFake(t, b)
+	t.Cleanup(func() {
+		k.file.Close()
+		if err := d.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d, k
+}
+
+func dialFake(t *testing.T, b *superblock) (*device, *fakeKernel) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -24,15 +37,8 @@ func connectFake(t *testing.T, b *superblock) (*device, *fakeKernel) {
 	}
 	k := &fakeKernel{t: t, file: os.NewFile(uintptr(pair[1]), "kernel")}
 	d := newDevice(os.NewFile(uintptr(pair[0]), "device"), b, b.panicked)
-	t.Cleanup(func() {
-		k.file.Close()
-		if err := d.close(); err != nil {
-			t.Error(err)
-		}
-	})
 	k.send(opInit, 1, 0, initIn(7, 45))
 	if err := d.start(); err != nil {
-		close(d.done)
 		t.Fatal(err)
 	}
 	if r := k.receive(); r.unique != 1 || r.errno != 0 || len(r.body) < 24 {

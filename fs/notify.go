@@ -2,6 +2,7 @@ package fs
 
 import (
 	"encoding/binary"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,7 @@ const (
 // invalAttr has the kernel ask for the file's attributes again. It waits for
 // nothing that a request holds: the offset of -1 spares the pages of the file.
 func (d *device) invalAttr(id nodeID) {
-	d.notify(invalAttrMessage(id))
+	notify(d.file, invalAttrMessage(id))
 }
 
 // invalAttrMessage is a struct fuse_out_header and a struct
@@ -28,12 +29,33 @@ func invalAttrMessage(id nodeID) []byte {
 	return binary.NativeEndian.AppendUint64(b, 0)
 }
 
-// invalEntry has the kernel forget the name in parent and everything below it.
-//
-// The kernel takes the lock of parent, which a LOOKUP in it holds until it is
-// answered. So this must not run on a goroutine that answers requests.
-func (d *device) invalEntry(parent nodeID, name string) {
-	d.notify(invalEntryMessage(parent, name))
+// forgetQueue is how many names may wait to be forgotten.
+const forgetQueue = 1024
+
+// forget has the kernel forget a name in the root and everything below it, in its
+// own time. A name that finds the queue full is not told: the kernel then keeps an
+// entry that nobody asks for any more, since no two slots have the same name.
+func (d *device) forget(name string) {
+	select {
+	case d.forgotten <- name:
+	default:
+	}
+}
+
+// forgetNames works off the queue until the connection is gone. To tell the kernel
+// takes the lock of the root, which may be held by whoever lists it, so nobody
+// waits for this goroutine. For the same reason file is one of its own: closing a
+// file waits for those who use it.
+func forgetNames(file *os.File, names <-chan string, done <-chan struct{}) {
+	defer file.Close()
+	for {
+		select {
+		case name := <-names:
+			notify(file, invalEntryMessage(rootID, name))
+		case <-done:
+			return
+		}
+	}
 }
 
 // invalEntryMessage is a struct fuse_out_header, a struct
@@ -50,8 +72,8 @@ func invalEntryMessage(parent nodeID, name string) []byte {
 // notify drops errors: they say that the kernel has nothing cached or that the
 // connection is gone, and then there is nothing to forget. Other than
 // os.File.Write, it doesn't make one notification wait for another.
-func (d *device) notify(message []byte) {
-	conn, err := d.file.SyscallConn()
+func notify(file *os.File, message []byte) {
+	conn, err := file.SyscallConn()
 	if err != nil {
 		return
 	}

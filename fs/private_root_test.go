@@ -66,6 +66,29 @@ func TestMountIsNotPropagated(t *testing.T) {
 	}
 }
 
+// Other users than root get to no directory of the views, where they could keep the
+// server waiting, but to a file that they are given.
+func TestDirectoriesAreRootsAlone(t *testing.T) {
+	s := mountTest(t, renderFunc(hello))
+	file := passable(t, bindFile(t, meminfo(s)))
+	for command, want := range map[string]string{
+		"ls " + s.dir:            "Permission denied",
+		"ls " + s.Path(testSlot): "Permission denied",
+		"cat " + meminfo(s):      "Permission denied",
+		"cat " + file:            "7.3/proc/meminfo",
+	} {
+		cmd := exec.Command("sh", "-c", command+" 2>&1 || true")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		if out, err := cmd.Output(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: got %q, %v, want %q", command, out, err, want)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(s.dir, &st); err != nil || st.Mode != rootMode || st.Uid != 0 {
+		t.Errorf("the root is %+v, %v", st, err)
+	}
+}
+
 // startPeer makes a mount namespace that is a peer of this one. The returned
 // function says what is mounted in it, and ends it.
 func startPeer(t *testing.T) func() string {

@@ -113,3 +113,14 @@ func bindFile(tb testing.TB, file string) string {
 	})
 	return target
 }
+
+// passable lets every user pass to a file in a directory of the test's.
+func passable(tb testing.TB, file string) string {
+	tb.Helper()
+	for dir := filepath.Dir(file); dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return file
+}

@@ -71,11 +71,11 @@ func (s *Server) Add(slot Slot, owner Owner) error {
 }
 
 // Remove makes the slot's directory disappear. Files that are still open answer
-// EIO, and an open through a bind mount that is still there ESTALE. It must not
-// be called by Content.Render.
+// EIO, and an open through a bind mount that is still there ESTALE. The kernel
+// may know the directory's name for a moment longer.
 func (s *Server) Remove(slot Slot) {
 	if s.sb.slots.remove(slot) {
-		s.dev.invalEntry(rootID, slot.String())
+		s.dev.forget(slot.String())
 	}
 }
 

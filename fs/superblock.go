@@ -94,7 +94,7 @@ func (b *superblock) at(s *slot, number int) place {
 }
 
 func (b *superblock) attr(p place) fuse.Attr {
-	a := fuse.Attr{Ino: p.id.ino(), Nlink: 1, Mode: dirMode, Blksize: minSize}
+	a := fuse.Attr{Ino: p.id.ino(), Nlink: 1, Mode: rootMode, Blksize: minSize}
 	since := b.since
 	if p.slot != nil {
 		a.Mode = p.node.mode

@@ -189,7 +189,7 @@ func TestIsNoTerminal(t *testing.T) {
 func TestInUserNamespace(t *testing.T) {
 	s := mountTest(t, renderFunc(hello))
 	script := `stat -c %u:%g:%a "$0" && cat "$0" && ! echo x > "$0"`
-	cmd := exec.Command("sh", "-c", script, meminfo(s))
+	cmd := exec.Command("sh", "-c", script, passable(t, bindFile(t, meminfo(s))))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(testOwner.UID), Size: 1000}},

@@ -39,7 +39,14 @@ type node struct {
 
 func (n *node) isDir() bool { return n.mode&syscall.S_IFMT == syscall.S_IFDIR }
 
-const dirMode = syscall.S_IFDIR | 0o555
+const (
+	dirMode = syscall.S_IFDIR | 0o555
+	// rootMode keeps everybody but the host's root out: who lists the root holds
+	// a lock that forgetNames waits for, for as long as they like if the entries
+	// go to memory of a kind that a process serves (userfaultfd, FUSE). Containers
+	// reach their files through mounts of these files alone.
+	rootMode = syscall.S_IFDIR | 0o500
+)
 
 func newTree(files []File) (*tree, error) {
 	t := &tree{nodes: []node{{parent: firstNumber, mode: dirMode, byName: map[string]int{}}}}

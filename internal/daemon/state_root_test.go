@@ -75,3 +75,28 @@ func TestEmptyFilesAfterAPowerFailure(t *testing.T) {
 	}
 	h.settled()
 }
+
+// What is mounted there says so itself; this is about the directory below.
+func TestViewsDirectoryIsRootsAlone(t *testing.T) {
+	h := newHost(t)
+	dir := filepath.Join(h.runDir, "views")
+	check := func(when string, want os.FileMode) {
+		t.Helper()
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: got %v, %v, want mode %#o", when, info, err, want)
+		}
+	}
+	check("mounted", 0o500)
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	check("after the end", 0o700)
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	check("of an older daemon", 0o700)
+}

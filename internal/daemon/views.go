@@ -65,7 +65,11 @@ func (v *views) mount(dir string, tree []fs.File) (err error) {
 	if err := fs.CleanStale(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o711); err != nil {
+	// Only root has business here: see rootMode in fs.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { // it may be there from before
 		return err
 	}
 	v.server, err = fs.Mount(dir, tree, v, fs.Options{Panicked: v.panicked})
