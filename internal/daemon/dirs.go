@@ -9,10 +9,25 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
+	"cloister/runtimehook/idrange"
 	"cloister/runtimehook/stage"
 )
 
 const rootfsDir = stage.RootfsDir
+
+// makeDir makes a container's directory. What is staged there may be hidden from the
+// host's users where it comes from, so only the container's root, who mounts it, may
+// pass; everybody may while that is not known.
+func makeDir(dir string, ids idrange.Range) error {
+	err := os.MkdirAll(filepath.Join(dir, rootfsDir), 0o711)
+	if err == nil && ids.Size != 0 {
+		err = errors.Join(os.Chown(dir, int(ids.Start), int(ids.Start)), os.Chmod(dir, 0o700))
+	}
+	if err != nil {
+		return fmt.Errorf("container directory: %w", err)
+	}
+	return nil
+}
 
 // removeDir removes a container's directory. Whatever is still mounted below is
 // unmounted first, and nothing is removed recursively: a root file system that

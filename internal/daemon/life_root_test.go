@@ -241,3 +241,20 @@ func TestSharedUserNamespace(t *testing.T) {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }
+
+// What is staged for a container is its root's to reach, and no other user's.
+func TestContainerDirectoryIsItsRootsAlone(t *testing.T) {
+	h := newHost(t)
+	g := h.register("web", os.Getpid())
+	st, err := sys.StatPath(g.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.UID != g.IDs.Start || st.Mode&0o777 != 0o700 {
+		t.Errorf("owner %d, mode %o, want %d and 700", st.UID, st.Mode&0o777, g.IDs.Start)
+	}
+	if err := h.client.Release(g.Key); err != nil {
+		t.Fatal(err)
+	}
+	h.settled()
+}

@@ -181,7 +181,7 @@ func (r *registry) admit(c *container, owner *record) error {
 	if err := errors.Join(err, unlock()); err != nil {
 		return err
 	}
-	if err := makeDir(r.dir(c)); err != nil {
+	if err := makeDir(r.dir(c), c.IDs); err != nil {
 		return err
 	}
 	c.undo = append(c.undo, func() error { return removeDir(r.dir(c)) })

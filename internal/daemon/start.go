@@ -3,8 +3,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"cloister/fs"
 	"cloister/internal/api"
@@ -175,10 +173,3 @@ func (r *registry) attached(key string, a api.Attached) error {
 
 // owner returns whom the container's files belong to.
 func (c *container) owner() fs.Owner { return fs.Owner{UID: c.IDs.Start, GID: c.IDs.Start} }
-
-func makeDir(dir string) error {
-	if err := os.MkdirAll(filepath.Join(dir, rootfsDir), 0o711); err != nil {
-		return fmt.Errorf("container directory: %w", err)
-	}
-	return nil
-}

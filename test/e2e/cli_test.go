@@ -73,7 +73,8 @@ func hostname(t *testing.T) string {
 func TestRunLeavesNothingWhenItsRuntimeIsKilled(t *testing.T) {
 	need(t, "runc")
 	t.Cleanup(func() { settled(t) })
-	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", "orphan", "sleep", "1000")
+	name := ownName("orphan")
+	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", name, "sleep", "1000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestRunLeavesNothingWhenItsRuntimeIsKilled(t *testing.T) {
 			return false
 		}
 		c = all[0]
-		return sh(t, "runc", "state", "orphan").status == 0 && strings.Contains(sh(t, "runc", "state", "orphan").stdout, "running")
+		return sh(t, "runc", "state", name).status == 0 && strings.Contains(sh(t, "runc", "state", name).stdout, "running")
 	})
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -92,19 +93,25 @@ func TestRunLeavesNothingWhenItsRuntimeIsKilled(t *testing.T) {
 	_ = cmd.Wait()
 	sh(t, "kill", "-9", fmt.Sprint(c.PID)).ok(t)
 	settled(t)
-	eventually(t, "runc has forgotten the container", func() bool { return sh(t, "runc", "state", "orphan").status != 0 })
-	cli(t, "run", "--runtime", "runc", "--name", "orphan", "true").ok(t)
+	eventually(t, "runc has forgotten the container", func() bool { return sh(t, "runc", "state", name).status != 0 })
+	cli(t, "run", "--runtime", "runc", "--name", name, "true").ok(t)
 }
+
+// ownName makes a name that no other run of these tests has: a runtime keeps all
+// containers of `cloister run` on the host in one place.
+func ownName(name string) string { return fmt.Sprintf("%s-%d", name, os.Getpid()) }
 
 func TestListsAndStatus(t *testing.T) {
 	need(t, "runc")
 	t.Cleanup(func() { settled(t) })
-	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", "listed", "-m", "64m", "sleep", "1000")
+	name := ownName("listed")
+	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", name, "-m", "64m", "sleep", "1000")
+	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		sh(t, world.wrapper, "kill", "listed", "KILL")
+		sh(t, world.wrapper, "kill", name, "KILL")
 		_ = cmd.Wait()
 	})
 	var all []api.Container
@@ -113,17 +120,17 @@ func TestListsAndStatus(t *testing.T) {
 		return len(all) == 1 && len(all[0].Views) > 0
 	})
 	c := all[0]
-	if c.ID != "listed" || c.Name != "listed" || c.PID == 0 || c.UIDStart < 100000 || c.Size != 65536 || c.Engine != "cloister" ||
+	if c.ID != name || c.Name != name || c.PID == 0 || c.UIDStart < 100000 || c.Size != 65536 || c.Engine != "cloister" ||
 		!strings.HasSuffix(c.Runtime, "runc") || c.Cgroup == "" || c.CreatedAt.IsZero() {
 		t.Errorf("listed as %+v", c)
 	}
 	table := cli(t, "ps").out(t)
-	if !regexp.MustCompile(`(?m)^listed +listed +\d+ +\d+-\d+ +cloister`).MatchString(table) {
+	if !regexp.MustCompile(`(?m)^listed-\d+ +listed-\d+ +\d+ +\d+-\d+ +cloister`).MatchString(table) {
 		t.Errorf("table:\n%s", table)
 	}
 	var details api.ContainerDetails
-	decode(t, cli(t, "inspect", "--json", "list"), &details)
-	if details.State != "running" || details.ID != "listed" {
+	decode(t, cli(t, "inspect", "--json", name[:4]), &details)
+	if details.State != "running" || details.ID != name {
 		t.Errorf("inspected as %+v", details)
 	}
 	cli(t, "inspect", "nobody").refused(t, "no such container")
