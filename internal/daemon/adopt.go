@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"time"
 
 	"cloister/runtimehook/attach"
 )
@@ -25,7 +26,7 @@ func (r *registry) adopt() error {
 	slices.SortFunc(records, func(a, b *record) int { return cmp.Compare(a.Slot.Generation, b.Slot.Generation) })
 	for _, rec := range records {
 		if err := r.adoptOne(rec); err != nil {
-			r.log.Error().Str("cid", rec.ID).Str("key", rec.key()).Err(err).Msg("container can't be adopted")
+			r.log.Error().Str("cid", rec.ID).Str("key", rec.key()).Err(err).Msg("container not fully adopted")
 		}
 	}
 	return nil
@@ -38,35 +39,21 @@ func (r *registry) adoptOne(rec *record) error {
 	if !r.insert(c) {
 		return fmt.Errorf("slot %d is taken", c.Slot.Index)
 	}
+	c.undo = append(c.undo, func() error { r.forget(c); return nil })
+	alive, err := c.BootID == r.bootID, error(nil)
+	if alive {
+		alive, err = r.alive(c)
+	}
+	if alive && c.IDs.Size != 0 {
+		err = errors.Join(err, r.claim(c)) // it runs, so it stays known without them
+	}
 	c.undo = append(c.undo,
-		func() error { r.forget(c); return nil },
 		func() error { return r.store.remove(&c.record) },
 		func() error { return removeDir(r.dir(c)) })
-	if c.BootID != r.bootID {
-		return r.releaseLocked(c)
-	}
-	if alive, err := r.alive(c); err != nil || !alive {
+	if !alive {
 		return errors.Join(err, r.releaseLocked(c))
 	}
-	if c.IDs.Size != 0 {
-		if err := r.claim(c); err != nil {
-			return err // it runs, so it stays known
-		}
-	}
-	if !c.Attached {
-		if c.Init.PID == 0 {
-			return r.watchCreator(c)
-		}
-		return r.watchInit(c)
-	}
-	c.phase = running
-	if err := r.watchInit(c); err != nil {
-		return err
-	}
-	if err := r.show(c); err != nil {
-		return err
-	}
-	return r.reattach(c)
+	return errors.Join(err, r.resume(c))
 }
 
 func (r *registry) insert(c *container) bool {
@@ -79,23 +66,71 @@ func (r *registry) insert(c *container) bool {
 	return true
 }
 
+// resume waits for the end of a container that is adopted, and gives it views
+// again. Preconditions: c.mu is held.
+func (r *registry) resume(c *container) error {
+	if c.Attached {
+		c.phase = running
+	}
+	err := r.follow(c)
+	if c.phase != running || !c.Init.running() {
+		return err
+	}
+	if shown := r.show(c); shown != nil {
+		return errors.Join(err, shown)
+	}
+	r.reattach(c)
+	return err
+}
+
+// follow watches an adopted container, whatever happened to it while nobody did. If
+// that fails, it tries again later: the container's end must not go unnoticed.
+// Preconditions: c.mu is held.
+func (r *registry) follow(c *container) error {
+	watch, ended := r.watchCreator, r.creatorEndedLocked
+	if c.phase == running {
+		watch, ended = r.watchInit, r.initEndedLocked
+	}
+	err := watch(c)
+	if errors.Is(err, errEnded) {
+		return ended(c)
+	}
+	if err != nil {
+		r.later(c, r.follow)
+	}
+	return err
+}
+
+const (
+	// reattachLimit is how long the views of one container may take to attach
+	// again. What it has mounted can make that long.
+	reattachLimit = 10 * time.Second
+	// reattachPlaces is of how many containers at a time.
+	reattachPlaces = 8
+)
+
 // reattach replaces the views of a daemon that is gone, which no longer answer, by
-// new ones. Preconditions: c.mu is held.
-func (r *registry) reattach(c *container) error {
-	init, err := c.Init.open()
+// new ones, in the background. Preconditions: c.mu is held.
+func (r *registry) reattach(c *container) {
+	id, key, init := c.ID, c.key(), c.Init
+	v := attach.Views{DaemonPID: os.Getpid(), Dir: r.views.path(c.Slot), Files: c.Views, Root: "/"}
+	r.background.start(func() error { return attachAgain(init, v) }, func(err error) {
+		if err != nil && init.running() { // one that ended meanwhile has lost nothing
+			r.log.Error().Str("cid", id).Str("key", key).Err(err).Msg("container goes on without its views")
+		}
+	})
+}
+
+func attachAgain(init process, v attach.Views) error {
+	runtime.LockOSThread() // and never unlock: the thread ends in the container's mount namespace
+	fd, err := init.open()
 	if err != nil {
 		return err
 	}
-	defer init.Close()
-	v := attach.Views{DaemonPID: os.Getpid(), Dir: r.views.path(c.Slot), Files: c.Views, Root: "/"}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends in the container's mount namespace
-		files, err := attach.Reattach(init, v)
-		if err == nil && len(files) < len(c.Views) {
-			err = fmt.Errorf("only %v of %v could be attached again", files, c.Views)
-		}
-		done <- err
-	}()
-	return <-done
+	defer fd.Close()
+	files, err := attach.Reattach(fd, v)
+	if err == nil && len(files) < len(v.Files) {
+		err = fmt.Errorf("only %v of %v could be attached again", files, v.Files)
+	}
+	return err
 }

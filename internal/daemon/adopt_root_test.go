@@ -8,16 +8,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"cloister/fs"
 	"cloister/internal/api"
 	"cloister/internal/settings"
 	"cloister/internal/sys"
+	"cloister/runtimehook/idrange"
 )
+
+func init() {
+	// As in cmd/cloister: the process's first thread stays in its namespaces, where
+	// others look for the views. It does not end with a goroutine that locks it.
+	runtime.LockOSThread()
+}
 
 // open makes a daemon that nobody can ask: the test itself calls what it does.
 func (h *host) open() *Daemon {
@@ -176,4 +187,194 @@ func TestPoststopBeforeTheLastProcessEnded(t *testing.T) {
 	}
 	kill(second)
 	h.eventually("it is released", func() bool { _, err := r.get(key); return err != nil })
+}
+
+// adoptable makes the record of a container whose init is a process of the test's.
+func (h *host) adoptable(r *registry, id string, index uint32, init *exec.Cmd) *record {
+	h.t.Helper()
+	p, err := identify(init.Process.Pid)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	paths, err := r.views.layout.PathsOf(init.Process.Pid)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return &record{
+		Registration: api.Registration{ID: id, Bundle: "/b/" + id},
+		Slot:         fs.Slot{Index: index, Generation: 1000 + index},
+		BootID:       r.bootID, Init: p, Cgroups: paths, Attached: true,
+	}
+}
+
+func TestAdoptedContainerWithoutIDsIsWatched(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	g, err := r.register(api.Registration{ID: "web", Bundle: "/b/web", PID: os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	init := h.process(&syscall.SysProcAttr{})
+	rec := h.adoptable(r, "clash", 7, init)
+	rec.IDs = g.IDs
+	if err := r.adoptOne(rec); !errors.Is(err, idrange.ErrTaken) {
+		t.Fatalf("got %v, want that its ids are taken", err)
+	}
+	d, err := r.details("clash")
+	if err != nil || d.State != "running" {
+		t.Errorf("got %+v, %v, want a running container", d, err)
+	}
+	if err := r.end(rec.key()); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.get(rec.key()); err != nil {
+		t.Errorf("a container that runs: %v", err)
+	}
+	kill(init)
+	h.eventually("it is released", func() bool { _, err := r.get(rec.key()); return err != nil })
+	if used := r.ids.Used(); used != uint64(g.IDs.Size) {
+		t.Errorf("%d ids are in use, want those of the other one", used)
+	}
+}
+
+func TestAdoptedContainerThatOutlivesItsInit(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	init, second := h.process(&syscall.SysProcAttr{}), h.process(&syscall.SysProcAttr{})
+	h.cgroup(r, init, second)
+	rec := h.adoptable(r, "shared", 7, init)
+	rec.SharedPIDs = true
+	kill(init)
+	if err := r.adoptOne(rec); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.get(rec.key()); err != nil {
+		t.Errorf("a container that has a process: %v", err)
+	}
+	kill(second)
+	h.eventually("it is released", func() bool { _, err := r.get(rec.key()); return err != nil })
+}
+
+func TestContainerIsWatchedOnceThatIsPossible(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	init := h.process(&syscall.SysProcAttr{})
+	rec := h.adoptable(r, "web", 7, init)
+	works := r.exits
+	var err error
+	if r.exits, err = sys.NewExitWatcher(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.exits.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.adoptOne(rec); !errors.Is(err, unix.EBADF) {
+		t.Fatalf("got %v, want that nothing can be watched", err)
+	}
+	c, err := r.get(rec.key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	r.exits = works
+	c.mu.Unlock()
+	kill(init)
+	h.eventually("it is released", func() bool { _, err := r.get(rec.key()); return err != nil })
+}
+
+// A record has to be gone before another container can get its ids.
+func TestAdoptedContainersRecordGoesBeforeItsIDs(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	rec := h.adoptable(r, "web", 7, h.process(&syscall.SysProcAttr{}))
+	rec.IDs = idrange.Range{Start: 2000000000, Size: idrange.Size}
+	if err := r.store.put(rec); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.adoptOne(rec); err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.get(rec.key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, undo := range slices.Backward(c.undo) {
+		if err := undo(); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.store.get(c.name()); err == nil && r.ids.Used() == 0 {
+			t.Fatal("its ids are free while its record is there")
+		}
+	}
+	c.phase, c.undo = released, nil
+}
+
+// What one container has mounted keeps neither the daemon nor other containers from
+// coming back.
+func TestRestartWithMountsOnTopOfViews(t *testing.T) {
+	h := newHost(t)
+	_, good := h.run("good")
+	_, silent := h.run("silent")
+	_, pile := h.run("pile")
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	defer h.mountFUSE(silent, "/proc/meminfo")()
+	defer h.mountFUSE(silent, "/proc")()
+	for range 20 {
+		h.mountFUSE(pile, "/proc/meminfo")()
+	}
+	h.start()
+	meminfo := fmt.Sprintf("/proc/%d/root/proc/meminfo", good.Process.Pid)
+	h.eventually("the other container has its views", func() bool {
+		mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", good.Process.Pid))
+		return err == nil && strings.Contains(string(mounts), " /proc/meminfo ")
+	})
+	if text, err := os.ReadFile(meminfo); err != nil || !strings.HasPrefix(string(text), "MemTotal:") {
+		t.Errorf("got %q, %v", text, err)
+	}
+	if err := h.stop(); err != nil {
+		t.Error(err)
+	}
+	h.start()
+	for _, cmd := range []*exec.Cmd{good, silent, pile} {
+		kill(cmd)
+	}
+	h.settled()
+}
+
+// mountFUSE mounts a file system in a container whose server does not answer, and
+// is dead once what it returns was called.
+func (h *host) mountFUSE(container *exec.Cmd, path string) (die func()) {
+	h.t.Helper()
+	server, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	kind := unix.S_IFREG
+	if path == "/proc" {
+		kind = unix.S_IFDIR
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other", server.Fd(), kind)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends in the container
+		init, err := sys.OpenProcess(container.Process.Pid)
+		if err != nil {
+			done <- err
+			return
+		}
+		defer init.Close()
+		err = errors.Join(sys.UnshareFS(), sys.EnterMounts(init))
+		if err == nil {
+			err = sys.Mount("test", path, "fuse.test", 0, options)
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		h.t.Fatal(err)
+	}
+	return func() { _ = server.Close() }
 }

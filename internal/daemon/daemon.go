@@ -92,6 +92,7 @@ func (d *Daemon) open() (err error) {
 	d.registry = &registry{
 		log: d.log, runDir: d.RunDir, bundles: api.BundlesDir(d.StateDir), bootID: boot, store: d.store, peers: d.peers, views: d.views,
 		exits: exits, runtimes: runtimes, containers: map[string]*container{},
+		background: newBackground(reattachPlaces, reattachLimit),
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),
 	}

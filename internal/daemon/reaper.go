@@ -7,8 +7,8 @@ import (
 	"cloister/cgroupview"
 )
 
-// recheck is how long the reaper waits before it looks again at a cgroup that
-// outlived the container's init.
+// recheck is how long the reaper waits before it looks again at a container that it
+// is not told about.
 const recheck = time.Second
 
 // watchCreator releases the container if the process that makes it ends before the
@@ -26,10 +26,16 @@ func (r *registry) watchCreator(c *container) error {
 func (r *registry) creatorEnded(c *container) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase == creating {
-		r.log.Warn().Str("cid", c.ID).Str("key", c.key()).Msg("the runtime ended before the container started")
-		r.logError(c, r.releaseLocked(c))
+	r.logError(c, r.creatorEndedLocked(c))
+}
+
+// creatorEndedLocked does its work. Preconditions: c.mu is held.
+func (r *registry) creatorEndedLocked(c *container) error {
+	if c.phase != creating {
+		return nil
 	}
+	r.log.Warn().Str("cid", c.ID).Str("key", c.key()).Msg("the runtime ended before the container started")
+	return r.releaseLocked(c)
 }
 
 // watchInit releases the container when its processes are gone. Preconditions:
@@ -48,14 +54,30 @@ func (r *registry) watchInit(c *container) error {
 func (r *registry) initEnded(c *container) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase == released || r.isClosed() {
-		return
+	if c.phase != released && !r.isClosed() {
+		r.logError(c, r.initEndedLocked(c))
 	}
+}
+
+// initEndedLocked does its work. Preconditions: c.mu is held.
+func (r *registry) initEndedLocked(c *container) error {
 	if c.SharedPIDs && r.populated(c) {
-		time.AfterFunc(recheck, func() { r.initEnded(c) })
-		return
+		r.later(c, r.initEndedLocked)
+		return nil
 	}
-	r.logError(c, r.releaseLocked(c))
+	return r.releaseLocked(c)
+}
+
+// later calls f after a while, with c.mu held, unless the container was released or
+// the daemon stops.
+func (r *registry) later(c *container, f func(*container) error) {
+	time.AfterFunc(recheck, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.phase != released && !r.isClosed() {
+			r.logError(c, f(c))
+		}
+	})
 }
 
 // populated reports whether a process is left in the container's cgroup.
@@ -114,6 +136,6 @@ func (r *registry) end(key string) error {
 
 func (r *registry) logError(c *container, err error) {
 	if err != nil {
-		r.log.Error().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("container not fully released")
+		r.log.Error().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("end of a container not fully handled")
 	}
 }

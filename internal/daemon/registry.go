@@ -38,6 +38,8 @@ type registry struct {
 	exits    *sys.ExitWatcher
 	runtimes *runtimes
 
+	background *background // attaches views again
+
 	mu         sync.Mutex
 	containers map[string]*container // by key, guarded by mu
 	slots      slotSet               // guarded by mu
@@ -278,6 +280,7 @@ func (r *registry) close() error {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
+	r.background.close()
 	errs := []error{r.exits.Close()}
 	for _, c := range r.all() {
 		c.mu.Lock()
