@@ -90,12 +90,13 @@ func (d *Daemon) open() (err error) {
 	}
 	region := d.settings.Cloister.IDRegion
 	d.registry = &registry{
-		log: d.log, runDir: d.RunDir, bundles: api.BundlesDir(d.StateDir), bootID: boot, store: d.store, peers: d.peers, views: d.views,
-		exits: exits, runtimes: runtimes, containers: map[string]*container{},
+		log: d.log, runDir: d.RunDir, bootID: boot, store: d.store, peers: d.peers, views: d.views,
+		exits: exits, trash: newTrash(api.BundlesDir(d.StateDir), d.log), runtimes: runtimes, containers: map[string]*container{},
 		background: newBackground(reattachPlaces, reattachLimit),
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),
 	}
+	d.registry.trash.start()
 	if err := d.registry.adopt(); err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/moby/sys/mountinfo"
-
 	"cloister/runtimehook/idrange"
 	"cloister/runtimehook/stage"
 )
@@ -45,22 +43,6 @@ func removeDir(dir string) error {
 		errs = append(errs, ignoreMissing(os.Remove(filepath.Join(dir, e.Name()))))
 	}
 	return errors.Join(append(errs, ignoreMissing(os.Remove(dir)))...)
-}
-
-// removeBundle removes a bundle of `cloister run` with the root file system in it,
-// unless something is mounted there.
-func removeBundle(bundles, bundle string) error {
-	if filepath.Dir(bundle) != bundles {
-		return fmt.Errorf("%s is not a bundle of `cloister run`", bundle)
-	}
-	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(bundle))
-	if err != nil {
-		return err
-	}
-	if len(mounts) > 0 {
-		return fmt.Errorf("%s is not removed: %s is mounted there", bundle, mounts[0].Mountpoint)
-	}
-	return os.RemoveAll(bundle)
 }
 
 // bootID names this boot of the host.

@@ -21,7 +21,7 @@ func (d *Daemon) handler() http.Handler {
 	route := func(pattern string, h func(*http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) { d.serve(w, req, h) })
 	}
-	route("GET /v1/status", func(*http.Request) (any, error) { return d.status() })
+	route("GET /v1/status", func(*http.Request) (any, error) { return d.status(), nil })
 	route("GET /v1/rules", func(*http.Request) (any, error) { return d.rules(), nil })
 	route("GET /v1/containers", func(*http.Request) (any, error) { return d.registry.list(), nil })
 	route("GET /v1/containers/{key}", func(req *http.Request) (any, error) {

@@ -29,13 +29,13 @@ var (
 type registry struct {
 	log      zerolog.Logger
 	runDir   string
-	bundles  string // the directory of the bundles of `cloister run`
 	bootID   string
 	store    *store
 	ids      *idrange.Allocator
 	peers    *peers
 	views    *views
 	exits    *sys.ExitWatcher
+	trash    *trash
 	runtimes *runtimes
 
 	background *background // attaches views again
@@ -210,6 +210,14 @@ func (r *registry) all() []*container {
 	return out
 }
 
+// count returns how many containers there are. Other than all that looks into
+// them, it waits for none of them.
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.containers)
+}
+
 func (r *registry) get(key string) (*container, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -256,7 +264,7 @@ func (r *registry) releaseLocked(c *container) error {
 		errs = append(errs, stage.RemoveWorkDir(stage.WorkDir(c.UpperDir, c.key())))
 	}
 	if c.Engine == engine.Cloister {
-		errs = append(errs, removeBundle(r.bundles, c.Bundle))
+		errs = append(errs, r.trash.add(c.Bundle, c.key()))
 		r.deleteFromRuntime(c)
 	}
 	for _, undo := range slices.Backward(c.undo) {
@@ -264,7 +272,7 @@ func (r *registry) releaseLocked(c *container) error {
 	}
 	c.undo = nil
 	r.removeCgroupsLater(c, cgroupTries)
-	err := errors.Join(errs...)
+	err := briefly(errors.Join(errs...))
 	r.log.Info().Str("cid", c.ID).Str("key", c.key()).Err(err).Msg("container released")
 	return err
 }
@@ -282,6 +290,7 @@ func (r *registry) close() error {
 	r.mu.Unlock()
 	r.background.close()
 	errs := []error{r.exits.Close()}
+	r.trash.close()
 	for _, c := range r.all() {
 		c.mu.Lock()
 		if c.phase == running {

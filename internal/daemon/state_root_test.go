@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"cloister/internal/api"
+	"cloister/internal/sys"
 )
 
 func TestStateDirIsOneDaemonsAlone(t *testing.T) {
@@ -99,4 +103,46 @@ func TestViewsDirectoryIsRootsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("of an older daemon", 0o700)
+}
+
+func TestBundlesAreRemoved(t *testing.T) {
+	h := newHost(t)
+	bundles := api.BundlesDir(h.stateDir)
+	web, mounted := filepath.Join(bundles, "web"), filepath.Join(bundles, "mounted")
+	left := filepath.Join(bundles, trashPrefix+"7.7") // by a daemon that was stopped
+	for _, dir := range []string{web, mounted, left} {
+		if err := os.MkdirAll(filepath.Join(dir, "rootfs/a/b"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sys.MountTmpfs(filepath.Join(mounted, "rootfs/a")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(mounted, "rootfs/a/file")
+	t.Cleanup(func() { _ = sys.Detach(filepath.Dir(file)) })
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"web", "mounted"} {
+		g, err := h.client.Register(&api.Registration{ID: id, Engine: "cloister", Bundle: filepath.Join(bundles, id), PID: os.Getpid()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.client.Release(g.Key); (err != nil) != (id == "mounted") {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	h.eventually("the bundle is removed, and not the mount", func() bool {
+		names := h.list(bundles)
+		return !slices.ContainsFunc(names, func(n string) bool { return n != "mounted" && n != filepath.Base(left) })
+	})
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	h.eventually("what was left is removed", func() bool { return len(h.list(bundles)) == 1 })
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+	h.settled()
 }

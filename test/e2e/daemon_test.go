@@ -86,14 +86,14 @@ func settled(t *testing.T) {
 		t.Errorf("%d user ids are still in use", s.IDRegion.Used)
 	}
 	for _, dir := range []string{
-		filepath.Join(d.runDir, "containers"), filepath.Join(d.runDir, "views"),
-		filepath.Join(d.stateDir, "containers"), filepath.Join(d.stateDir, "bundles"),
+		filepath.Join(d.runDir, "containers"), filepath.Join(d.runDir, "views"), filepath.Join(d.stateDir, "containers"),
 	} {
 		left := slices.DeleteFunc(names(t, dir), func(name string) bool { return name == "generation" })
 		if len(left) > 0 {
 			t.Errorf("%s still holds %v", dir, left)
 		}
 	}
+	eventually(t, "no bundle is left", func() bool { return len(names(t, filepath.Join(d.stateDir, "bundles"))) == 0 })
 	eventually(t, "no cgroup of a container is left", func() bool { return len(containerCgroups(t)) == 0 })
 	if left, err := filepath.Glob(filepath.Join(world.dir, "*/*/*/work.cloister-*")); err != nil || left != nil {
 		t.Errorf("work directories are left: %v, %v", left, err)
