@@ -18,7 +18,8 @@ const peersDir = "/run/lock/cloister"
 // peers are the other daemons of this host, with state directories of their own,
 // whose containers have ids that must not be given out twice. Each daemon leaves a
 // symbolic link to its state directory in a common place; its records say which
-// ids are in use, also while it does not run.
+// ids are in use, also while it does not run. The common directory stays for good:
+// it is what daemons lock, and must be the same one for all.
 type peers struct {
 	dir  string
 	link string // our own
@@ -31,24 +32,22 @@ func joinPeers(dir, stateDir, boot string) (*peers, error) {
 	}
 	sum := sha256.Sum256([]byte(stateDir))
 	p := &peers{dir: dir, link: filepath.Join(dir, hex.EncodeToString(sum[:8])), boot: boot}
-	if err := os.Symlink(stateDir, p.link); err != nil && !errors.Is(err, os.ErrExist) {
+	// Somebody may be about to remove the link, having found no state behind it.
+	unlock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	if err = os.Symlink(stateDir, p.link); errors.Is(err, os.ErrExist) {
+		err = nil
+	}
+	if err := errors.Join(err, unlock()); err != nil {
 		return nil, fmt.Errorf("meet other daemons: %w", err)
 	}
 	return p, nil
 }
 
 // leave takes our link away. Preconditions: there are no containers.
-func (p *peers) leave() error {
-	return errors.Join(ignoreMissing(os.Remove(p.link)), ignoreUsed(os.Remove(p.dir)))
-}
-
-// ignoreUsed accepts that a directory still has entries.
-func ignoreUsed(err error) error {
-	if errors.Is(err, syscall.ENOTEMPTY) {
-		return nil
-	}
-	return ignoreMissing(err)
-}
+func (p *peers) leave() error { return ignoreMissing(os.Remove(p.link)) }
 
 // lock keeps the other daemons from giving out ids until unlock is called.
 func (p *peers) lock() (unlock func() error, err error) {
@@ -62,7 +61,8 @@ func (p *peers) lock() (unlock func() error, err error) {
 	return f.Close, nil
 }
 
-// claims returns the ids that containers of the other daemons have.
+// claims returns the ids that containers of the other daemons have. Preconditions:
+// the lock is held.
 func (p *peers) claims() ([]idrange.Range, error) {
 	links, err := os.ReadDir(p.dir)
 	if err != nil {
@@ -74,23 +74,37 @@ func (p *peers) claims() ([]idrange.Range, error) {
 		if path == p.link {
 			continue
 		}
-		stateDir, err := os.Readlink(path)
+		ranges, err := p.claimsBehind(path)
 		if err != nil {
-			return nil, fmt.Errorf("look for other daemons: %w", err)
-		}
-		ranges, err := p.claimsOf(stateDir)
-		if errors.Is(err, os.ErrNotExist) {
-			_ = os.Remove(path) // that daemon's state was removed
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("user ids of the daemon with state directory %s: %w", stateDir, err)
+			return nil, err
 		}
 		all = append(all, ranges...)
 	}
 	return all, nil
 }
 
+// claimsBehind returns those of the daemon that has left a link.
+func (p *peers) claimsBehind(link string) ([]idrange.Range, error) {
+	stateDir, err := os.Readlink(link)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // it has left, and had no containers
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for other daemons: %w", err)
+	}
+	ranges, err := p.claimsOf(stateDir)
+	if errors.Is(err, os.ErrNotExist) {
+		_ = os.Remove(link) // that daemon's state was removed
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("user ids of the daemon with state directory %s: %w", stateDir, err)
+	}
+	return ranges, nil
+}
+
+// claimsOf believes every record of this boot: a container whose init has ended may
+// have processes yet, and its daemon removes the record when it has none.
 func (p *peers) claimsOf(stateDir string) ([]idrange.Range, error) {
 	s := &store{dir: filepath.Join(stateDir, "containers")}
 	names, err := s.names()
@@ -109,9 +123,7 @@ func (p *peers) claimsOf(stateDir string) ([]idrange.Range, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.Init.running() || r.Creator.running() {
-			all = append(all, r.IDs)
-		}
+		all = append(all, r.IDs)
 	}
 	return all, nil
 }

@@ -165,10 +165,12 @@ func TestPeersDontShareIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alive, dead, earlier := sample(0, 1), sample(1, 2), sample(2, 3)
-	alive.Creator, dead.Creator, earlier.Creator = self, process{PID: self.PID, Start: self.Start + 1}, self
+	alive, ended, earlier := sample(0, 1), sample(1, 2), sample(2, 3)
+	// Who shares the pid namespace of another outlives the end of its init.
+	alive.Init, ended.Init, earlier.Init = self, process{PID: self.PID, Start: self.Start + 1}, self
+	ended.SharedPIDs = true
 	earlier.BootID = "earlier boot"
-	for _, r := range []*record{alive, dead, earlier} {
+	for _, r := range []*record{alive, ended, earlier} {
 		if err := storeA.put(r); err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +189,7 @@ func TestPeersDontShareIDs(t *testing.T) {
 	if _, err := openStore(stateB); err != nil {
 		t.Fatal(err)
 	}
-	check(b, alive.IDs)
+	check(b, alive.IDs, ended.IDs)
 	check(a)
 
 	if err := os.RemoveAll(stateA); err != nil {
@@ -199,8 +201,19 @@ func TestPeersDontShareIDs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the last daemon leaves the common directory behind: %v", err)
+	if got, err := b.claimsBehind(a.link); err != nil || len(got) != 0 {
+		t.Errorf("a link that was there a moment ago: got %v, %v", got, err)
+	}
+}
+
+// The directory is what is locked: another one in its place would be another lock.
+func TestPeersKeepTheirDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "peers")
+	if err := join(t, dir, t.TempDir()).leave(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("got %v, %v, want the empty directory", left, err)
 	}
 }
 
