@@ -227,17 +227,21 @@ func (r *registry) get(key string) (*container, error) {
 	return nil, fmt.Errorf("%s: %w", key, errNotFound)
 }
 
-// find looks for a container by key, id, name or the beginning of its id.
+// find looks for a container by key, id, name or the beginning of its id, in this
+// order: a name is chosen freely, and must not hide the container whose key or id
+// it repeats.
 func (r *registry) find(name string) (*container, error) {
-	var byPrefix []*container
-	for _, c := range r.all() {
-		if c.key() == name || c.ID == name || c.Name == name {
-			return c, nil
-		}
-		if strings.HasPrefix(c.ID, name) {
-			byPrefix = append(byPrefix, c)
+	all := r.all()
+	for _, is := range []func(*container) bool{
+		func(c *container) bool { return c.key() == name },
+		func(c *container) bool { return c.ID == name },
+		func(c *container) bool { return c.Name == name },
+	} {
+		if i := slices.IndexFunc(all, is); i >= 0 {
+			return all[i], nil
 		}
 	}
+	byPrefix := slices.DeleteFunc(all, func(c *container) bool { return !strings.HasPrefix(c.ID, name) })
 	switch len(byPrefix) {
 	case 0:
 		return nil, fmt.Errorf("%s: %w; `cloister ps` lists them", name, errNotFound)
