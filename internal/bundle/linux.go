@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"math"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -61,7 +62,7 @@ func (l *Limits) memory() *specs.LinuxMemory {
 	}
 	limit, swap := int64(l.Memory), int64(l.MemorySwap)
 	if swap == 0 {
-		swap = 2 * limit
+		swap = limit + min(limit, math.MaxInt64-limit)
 	}
 	return &specs.LinuxMemory{Limit: &limit, Swap: &swap}
 }

@@ -3,6 +3,7 @@ package bundle
 import (
 	"encoding/json"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,7 @@ func TestSpecMemory(t *testing.T) {
 	}{
 		{"none", Limits{}, nil},
 		{"as much swap", Limits{Memory: 100}, memory(100, 200)},
+		{"more than can be doubled", Limits{Memory: 5 << 60}, memory(5<<60, math.MaxInt64)},
 		{"no swap", Limits{Memory: 100, MemorySwap: 100}, memory(100, 100)},
 		{"unlimited swap", Limits{Memory: 100, MemorySwap: Unlimited}, memory(100, -1)},
 	} {
