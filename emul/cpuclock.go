@@ -1,6 +1,8 @@
 package emul
 
 import (
+	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -56,7 +58,7 @@ type idleTime struct {
 // usage that exceeded all limits does not stop the idle time for long.
 func (t *idleTime) add(capacity, used, maxDebt uint64) {
 	used += t.Debt
-	t.Total += sub(capacity, used)
+	t.Total += min(sub(capacity, used), math.MaxUint64-t.Total)
 	t.Debt = min(sub(used, capacity), maxDebt)
 }
 
@@ -80,7 +82,7 @@ func (c *cpuClock) advance(now time.Duration, cpus *cpus, u *cgroupview.Usage) {
 		r.System += d.System
 		r.Idle.add(share(capacity, n, i), d.User+d.System, share(maxDebt, n, i))
 	}
-	c.Visible.add(uint64(n)*uint64(elapsed+c.lead), used, uint64(n)*uint64(debtPeriod))
+	c.Visible.add(times(uint64(n), uint64(elapsed)+uint64(c.lead)), used, uint64(n)*uint64(debtPeriod))
 	c.lead = 0
 }
 
@@ -133,6 +135,16 @@ func (c *cpuClock) resize(n int) {
 	}
 	c.Rows = c.Rows[:n]
 	c.delta = slices.Grow(c.delta[:0], n)[:n]
+}
+
+// times multiplies, up to the greatest number that there is: whoever makes a time
+// namespace chooses how long its host has been up.
+func times(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	if high != 0 {
+		return math.MaxUint64
+	}
+	return low
 }
 
 // share returns part i of v cut into n parts.

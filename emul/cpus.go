@@ -38,5 +38,5 @@ func (c *cpus) capacity(d time.Duration) uint64 {
 	if c.bandwidth.Limited() {
 		return c.bandwidth.In(d)
 	}
-	return uint64(c.visible) * uint64(d)
+	return times(uint64(c.visible), uint64(d))
 }
