@@ -30,7 +30,8 @@ func (r *ioV2) read(buf *[]byte, u *Usage) (err error) {
 func (r *ioV2) close() { r.stat.close() }
 
 // parseIOStat parses v2's io.stat: "MAJ:MIN key=value …" on each line. A line
-// may hold the device alone, and keys of other controllers.
+// may hold the device alone, and keys of other controllers. Linux 5.15 and 5.16
+// don't end the line of a device without figures: then the next one follows it.
 func parseIOStat(b []byte, devices []DeviceIO) ([]DeviceIO, error) {
 	for len(b) > 0 {
 		var line []byte
@@ -52,7 +53,13 @@ func (d *DeviceIO) parseIOStat(pairs []byte) error {
 	for len(pairs) > 0 {
 		var pair []byte
 		pair, pairs = cutField(pairs)
-		key, value, _ := bytes.Cut(pair, []byte{'='})
+		key, value, isPair := bytes.Cut(pair, []byte{'='})
+		if !isPair {
+			if next, err := parseDevice(pair); err == nil {
+				*d = next
+				continue
+			}
+		}
 		dest := d.fieldV2(key)
 		if dest == nil {
 			continue

@@ -124,6 +124,11 @@ func TestParseIOStat(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("io.stat: %v (-want +got):\n%s", err, diff)
 	}
+	got, err = parseIOStat([]byte("7:7 7:6 8:0 rbytes=1 dios=6\n253:0 wbytes=2\n7:5 7:4 "), nil)
+	want = []DeviceIO{{Major: 8, RBytes: 1, DIOs: 6}, {Major: 253, WBytes: 2}, {Major: 7, Minor: 4}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("io.stat with lines that are not ended: %v (-want +got):\n%s", err, diff)
+	}
 	for _, text := range []string{"8 rbytes=1\n", "8:0 rbytes=x\n", ":\n", "sda rbytes=1\n"} {
 		if _, err := parseIOStat([]byte(text), nil); !errors.Is(err, ErrFormat) {
 			t.Errorf("parseIOStat(%q): %v, want ErrFormat", text, err)
