@@ -68,13 +68,37 @@ func (c *runCmd) Run(client *api.Client) error {
 		}
 		return err
 	}
+	made, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
 	// Main comes back only if it fails, and has said why.
 	exit := wrapper.Main(c.wrapperArgs(status.RunDir, dir, string(o.Name)))
-	if err := os.RemoveAll(dir); err != nil {
+	if err := removeMade(dir, made); err != nil {
 		return err
 	}
 	os.Exit(exit)
 	return nil
+}
+
+// removeMade removes the bundle at dir if it is the one that was made. The daemon
+// removes the bundle of a container that it has known, and then the name may be
+// another container's already; that the directory is open keeps its inode number
+// from being given to that one's.
+func removeMade(dir string, made *os.File) error {
+	defer made.Close()
+	its, err := made.Stat()
+	if err != nil {
+		return err
+	}
+	now, err := os.Lstat(dir)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(its, now) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
 }
 
 func (c *runCmd) options() *bundle.Options {
