@@ -36,6 +36,8 @@ func last(b []byte, n int) string {
 // Programs that go by the size that stat shows, for files of sizes around those
 // at which it changes, that have been longer and shorter before.
 func TestToolsThatTrustTheSize(t *testing.T) {
+	need(t, "busybox")
+	need(t, "python3")
 	var served atomic.Pointer[[]byte]
 	served.Store(&[]byte{})
 	s := mountTest(t, renderFunc(func(dst []byte, _ Slot, _ int) ([]byte, error) { return append(dst, *served.Load()...), nil }))
@@ -63,11 +65,7 @@ func TestToolsThatTrustTheSize(t *testing.T) {
 			{all, []string{"sh", "-c", `busybox cp "$0" "$1" && cat "$1"`, file, copied}},
 			{all, []string{"grep", "", file}},
 			{all, []string{"python3", "-c", "import sys, shutil; shutil.copyfile(*sys.argv[1:]); sys.stdout.write(open(sys.argv[2]).read())", file, copied}},
-			{all, []string{"node", "-e", "process.stdout.write(require('fs').readFileSync(process.argv[1]))", file}},
 		} {
-			if _, err := exec.LookPath(tt.command[0]); err != nil {
-				continue
-			}
 			out, err := exec.Command(tt.command[0], tt.command[1:]...).CombinedOutput()
 			if got := string(out); err != nil || got != tt.want {
 				t.Errorf("%q of %d bytes: %v, gives %d bytes, want %d", tt.command[:3], length, err, len(got), len(tt.want))

@@ -15,12 +15,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// need skips a test for lack of a program, or fails it where no test may be skipped.
+func need(tb testing.TB, name string) {
+	tb.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	if os.Getenv("CLOISTER_TEST_STRICT") != "" {
+		tb.Fatalf("%s is not installed", name)
+	}
+	tb.Skipf("%s is not installed", name)
+}
+
 // run returns what a command prints.
 func run(tb testing.TB, name string, args ...string) string {
 	tb.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		tb.Skipf("%s is not installed", name)
-	}
+	need(tb, name)
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
 		tb.Fatalf("%s %q: %v\n%s", name, args, err, out)
