@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cloister/internal/api"
+	"cloister/runtimehook/lowlevel"
 )
 
 // runTimeout bounds each call of a runtime.
@@ -112,16 +113,34 @@ func run(path string, args ...string) ([]byte, error) {
 // to remove. It does not wait for the runtime, which may have hooks to run.
 // Preconditions: c.mu is held.
 func (r *registry) deleteFromRuntime(c *container) {
-	if c.Runtime == "" || c.Creator.running() {
+	if c.Runtime == "" {
+		return
+	}
+	// The one that made the container deletes it as well, if it still can. That
+	// takes until its end: a process that was killed looks as if it ran until its
+	// parent has asked for its status.
+	creator, err := c.Creator.open()
+	if err == nil {
+		err = r.exits.Watch(creator, func() { go r.deleteLeft(c) })
+	}
+	if err != nil {
+		go r.deleteLeft(c)
+	}
+}
+
+// deleteLeft deletes a container that its runtime still has in its books.
+func (r *registry) deleteLeft(c *container) {
+	r.mu.Lock()
+	now := r.byRuntimeID(c.RuntimeRoot, c.ID)
+	r.mu.Unlock()
+	if now != nil && now != c || !lowlevel.Knows(c.Runtime, c.RuntimeRoot, c.ID) {
 		return
 	}
 	args := []string{"delete", "--force", c.ID}
 	if c.RuntimeRoot != "" {
 		args = append([]string{"--root", c.RuntimeRoot}, args...)
 	}
-	go func() {
-		if _, err := run(c.Runtime, args...); err != nil {
-			r.log.Warn().Str("cid", c.ID).Err(err).Msg("the runtime failed to delete the container")
-		}
-	}()
+	if _, err := run(c.Runtime, args...); err != nil {
+		r.log.Warn().Str("cid", c.ID).Err(err).Msg("the runtime failed to delete the container")
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"cloister/internal/api"
@@ -144,5 +145,36 @@ func TestBundlesAreRemoved(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Error(err)
 	}
+	h.settled()
+}
+
+// A runtime that was killed cleans up nothing, also while its parent has not noticed.
+func TestKilledRuntimesContainerIsDeleted(t *testing.T) {
+	h := newHost(t)
+	dir := t.TempDir()
+	runtime, root := filepath.Join(dir, "runc"), filepath.Join(dir, "root")
+	script := "#!/bin/sh\ncase $3 in delete) exec rm -r $2/$5;; esac\necho runc version 1.0\n" // --root $2 delete --force $5
+	if err := os.WriteFile(runtime, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(root, "web/state.json")
+	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(state, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	creator := h.process(&syscall.SysProcAttr{})
+	_, err := h.client.Register(&api.Registration{
+		ID: "web", Engine: "cloister", Bundle: filepath.Join(api.BundlesDir(h.stateDir), "web"),
+		Runtime: runtime, RuntimeRoot: root, PID: creator.Process.Pid,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := creator.Process.Kill(); err != nil { // and no Wait
+		t.Fatal(err)
+	}
+	h.eventually("the runtime deletes the container", func() bool { return len(h.list(root)) == 0 })
 	h.settled()
 }
