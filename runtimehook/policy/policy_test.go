@@ -288,7 +288,6 @@ func TestIDs(t *testing.T) {
 	if strings.Contains(err.Error(), "id 65535 ") {
 		t.Errorf("refused an id that the container has: %v", err)
 	}
-
 }
 
 func TestMappings(t *testing.T) {
