@@ -298,7 +298,9 @@ func (r *registry) close() error {
 	for _, c := range r.all() {
 		c.mu.Lock()
 		if c.phase == running {
-			c.State = r.views.state(c.Slot)
+			if s := r.views.state(c.Slot); s != nil {
+				c.State = s
+			}
 			errs = append(errs, r.store.put(&c.record))
 		}
 		c.mu.Unlock()

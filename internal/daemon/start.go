@@ -139,7 +139,11 @@ func (r *registry) verifyIDs(c *container) error {
 		return nil
 	}
 	c.IDs = ids
-	return r.claim(c)
+	if err := r.claim(c); err != nil {
+		c.IDs = idrange.Range{} // they are somebody else's
+		return err
+	}
+	return nil
 }
 
 // show makes the container's view files appear.
