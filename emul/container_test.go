@@ -19,7 +19,7 @@ func TestRenderSharesSample(t *testing.T) {
 	r.set(func(v *cgrouptest.Values) { v.MemoryMax, v.CPUs = 64*mib, "0-1" })
 	before := r.read("proc/meminfo")
 	r.cgroup.Update(func(v *cgrouptest.Values) { v.MemoryMax, v.CPUs = 128*mib, "0" })
-	r.step(DefaultPeriod - 1)
+	r.step(testPeriod - 1)
 	if r.read("proc/meminfo") != before || r.read("sys/devices/system/cpu/online") != "0-1\n" {
 		t.Error("a new sample was taken within the period")
 	}
@@ -43,7 +43,7 @@ func TestRenderErrors(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
 		id, _ := lookUp("proc/meminfo")
 		r.fake.Write(r.cgroup.File("memory", "memory.stat"), "total_cache x\nfile x\n")
-		r.step(DefaultPeriod)
+		r.step(testPeriod)
 		if got, err := r.c.Render([]byte("x"), id); !errors.Is(err, cgroupview.ErrFormat) || string(got) != "x" {
 			t.Errorf("damaged file: %q, %v, want ErrFormat", got, err)
 		}

@@ -49,7 +49,7 @@ func TestCPUInfoFollowsHotplug(t *testing.T) {
 	r := newRig(t, cgroupview.Unified, nil)
 	before := r.read("proc/cpuinfo")
 	r.fake.Write("proc/cpuinfo", "processor\t: 0\nmodel name\t: new\n\n")
-	r.step(DefaultPeriod)
+	r.step(testPeriod)
 	if got := r.read("proc/cpuinfo"); got != before {
 		t.Error("cpuinfo changed while the CPUs did not")
 	}

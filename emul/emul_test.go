@@ -35,7 +35,10 @@ type rig struct {
 	c      *Container
 }
 
-const start = 1000 * time.Second
+const (
+	start      = 1000 * time.Second
+	testPeriod = 20 * time.Millisecond
+)
 
 var initTask = cgrouptest.Task{TID: 500, Comm: "init (1) a\nb", NSpid: []int{1}, Start: start}
 
@@ -50,7 +53,7 @@ func newRig(tb testing.TB, mode cgroupview.Mode, setup func(*rig)) *rig {
 	if setup != nil {
 		setup(r)
 	}
-	host, err := NewHost(HostOptions{Root: r.fake.Root, Clock: r.clock.now})
+	host, err := NewHost(HostOptions{Root: r.fake.Root, Period: testPeriod, Clock: r.clock.now})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -79,7 +82,7 @@ func (r *rig) step(d time.Duration) { r.clock.advance(d) }
 func (r *rig) set(change func(*cgrouptest.Values)) {
 	r.tb.Helper()
 	r.cgroup.Update(change)
-	r.step(DefaultPeriod)
+	r.step(testPeriod)
 }
 
 func (r *rig) read(path string) string {

@@ -10,8 +10,9 @@ import (
 	"cloister/cgroupview"
 )
 
-// DefaultPeriod is how old a sample may be by default.
-const DefaultPeriod = 20 * time.Millisecond
+// DefaultPeriod is how old a sample may be by default: less than it takes a command
+// that has changed a limit to end, and the next one to look.
+const DefaultPeriod = time.Millisecond
 
 // HostOptions are the settings of a Host. The zero value is right for a daemon.
 type HostOptions struct {

@@ -70,7 +70,7 @@ func (w *world) run(steps int) {
 			w.c = w.restart(w.c)
 		}
 		// The next read takes a new sample and the checks share it.
-		w.clock.advance(DefaultPeriod)
+		w.clock.advance(testPeriod)
 		w.checkMemory()
 		checkSwaps(w.t, w.rig)
 		w.checkCPUs()

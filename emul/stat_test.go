@@ -88,7 +88,7 @@ func TestStatLumps(t *testing.T) {
 		if i%4 == 0 { // 50 ms in every 4 intervals of 20 ms
 			r.cgroup.Update(busy(5*(i/4+1), 0))
 		}
-		r.step(DefaultPeriod)
+		r.step(testPeriod)
 		r.read("proc/stat")
 	}
 	checkStatRows(t, r.read("proc/stat"), []uint64{125, 0, 75}, []uint64{125, 0, 75})

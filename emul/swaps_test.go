@@ -84,7 +84,7 @@ func TestSwapOfV1WithoutSwappiness(t *testing.T) {
 	r := newRig(t, cgroupview.Hybrid, nil)
 	r.cgroup.Update(func(v *cgrouptest.Values) { v.MemoryMax, v.SwapMax, v.SwapCurrent = 64*mib, 64*mib, 2*mib })
 	r.fake.Write(r.cgroup.File("memory", "memory.swappiness"), "0\n")
-	r.step(DefaultPeriod)
+	r.step(testPeriod)
 	if m := r.meminfo(); m["SwapTotal"] != 2*kib || m["SwapFree"] != 0 {
 		t.Errorf("total %d, free %d, want what is in use", m["SwapTotal"], m["SwapFree"])
 	}
