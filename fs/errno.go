@@ -14,7 +14,7 @@ const maxErrno = 512
 
 // status turns an error into what the reader sees: the syscall.Errno in its
 // chain, or else EIO. ENOSYS is EIO as well, because the kernel takes it to mean
-// that the request is not implemented and stops sending it for every file.
+// that the server does not know the request, and stops sending it for every file.
 func status(err error) fuse.Status {
 	if err == nil {
 		return fuse.OK

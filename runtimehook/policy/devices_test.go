@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"os"
 	"slices"
 	"testing"
 
@@ -61,6 +62,18 @@ func TestDevicesOneByOne(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			wantRefusal(t, h.rules.Review(h.deviceRequest(tt.devices, tt.rules...)), tt.want)
 		})
+	}
+}
+
+// A bind of a device node is judged like the device, wherever the node is and whoever
+// else is privileged.
+func TestDeviceNodesAsBindSources(t *testing.T) {
+	h := newHost(t)
+	for source, want := range map[string]string{"/dev/null": "", "/dev/full": "", "/dev/fuse": "can't give the host's device /dev/fuse (c "} {
+		if _, err := os.Stat(source); err != nil {
+			t.Skipf("this machine has no %s: %v", source, err)
+		}
+		t.Run(source, func(t *testing.T) { wantRefusal(t, h.rules.Review(h.request(bind(source))), want) })
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 func TestVolumesThatAreMounts(t *testing.T) {
 	systest.InPrivateMounts(t, func(dir string) error {
 		at := func(name string) string { return filepath.Join(dir, name) }
-		for _, name := range []string{"srv", "lower", "bind", "tmpfs", "overlay"} {
+		for _, name := range []string{"srv", "lower", "bind", "tmpfs", "overlay", "ramfs"} {
 			if err := os.Mkdir(at(name), 0o755); err != nil {
 				return err
 			}
@@ -27,6 +27,7 @@ func TestVolumesThatAreMounts(t *testing.T) {
 		err := errors.Join(
 			sys.BindOnto(at("srv"), at("bind")),
 			sys.MountTmpfs(at("tmpfs")),
+			sys.Mount("ramfs", at("ramfs"), "ramfs", 0, ""), // as a disk that the host has not mounted
 			sys.MountOverlay(at("overlay"), fmt.Sprintf("lowerdir=%s:%s", at("srv"), at("lower"))),
 		)
 		if err != nil {
@@ -36,7 +37,7 @@ func TestVolumesThatAreMounts(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for name, want := range map[string]bool{"bind": true, "tmpfs": true, "overlay": false} {
+		for name, want := range map[string]bool{"bind": true, "tmpfs": true, "overlay": false, "ramfs": false} {
 			f, err := mounts.Open(at(name))
 			if err != nil {
 				return err
