@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// CPUSet is a set of CPU numbers. The zero value is the empty set.
+// CPUSet is a set of CPU numbers, or of the numbers of memory nodes, which the
+// kernel lists the same way. The zero value is the empty set.
 type CPUSet struct {
 	words []uint64
 }
@@ -34,7 +35,7 @@ func (s *CPUSet) parse(list []byte) error {
 		item, rest, more = bytes.Cut(rest, []byte{','})
 		if err := s.addRange(item); err != nil {
 			s.words = s.words[:0]
-			return fmt.Errorf("CPU list %.60q: %w", list, err)
+			return fmt.Errorf("list %.60q: %w", list, err)
 		}
 	}
 	return nil
@@ -141,43 +142,3 @@ func (s CPUSet) AppendList(dst []byte) []byte {
 
 // String returns the set in the kernel's list format.
 func (s CPUSet) String() string { return string(s.AppendList(nil)) }
-
-// cpusetReader reads the CPUs that the tasks of a cgroup may run on.
-type cpusetReader []*file
-
-func newCPUSetV2(d *dir) reader { return newCPUSetReader(d, "cpuset.cpus.effective") }
-func newCPUSetV1(d *dir) reader { return newCPUSetReader(d, "cpuset.effective_cpus") }
-
-// newCPUSetReader also looks at the root of the hierarchy, which has the set of
-// all online CPUs.
-func newCPUSetReader(d *dir, name string) reader {
-	levels := d.levels
-	if d.top {
-		levels++
-	}
-	r := make(cpusetReader, levels)
-	for i := range r {
-		r[i] = d.file(i, name)
-	}
-	return r
-}
-
-// read takes the nearest level that has the controller. A v1 cgroup that nobody
-// has configured has an empty set and can hold no tasks; its parent's counts.
-func (r cpusetReader) read(buf *[]byte, u *Usage) error {
-	for _, f := range r {
-		if _, err := f.parse(buf, u.CPUs.parse); err != nil {
-			return err
-		}
-		if len(u.CPUs.words) > 0 {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (r cpusetReader) close() {
-	for _, f := range r {
-		f.close()
-	}
-}

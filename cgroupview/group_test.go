@@ -159,31 +159,48 @@ func TestReadBandwidth(t *testing.T) {
 	})
 }
 
-func TestReadCPUs(t *testing.T) {
+func TestReadSets(t *testing.T) {
+	sets := []struct {
+		name, v1, v2, root string
+		values             func(*cgrouptest.Values) *string
+		usage              func(*cgroupview.Usage) cgroupview.CPUSet
+	}{
+		{
+			"CPUs", "cpuset.effective_cpus", "cpuset.cpus.effective", "0-3",
+			func(v *cgrouptest.Values) *string { return &v.CPUs },
+			func(u *cgroupview.Usage) cgroupview.CPUSet { return u.CPUs },
+		},
+		{
+			"Mems", "cpuset.effective_mems", "cpuset.mems.effective", "0-1",
+			func(v *cgrouptest.Values) *string { return &v.Mems },
+			func(u *cgroupview.Usage) cgroupview.CPUSet { return u.Mems },
+		},
+	}
 	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
-		parent, own := h.Cgroup("/p"), h.Cgroup("/p/own")
-		file := func(c *cgrouptest.Cgroup) string {
+		for _, set := range sets {
+			parent, own := h.Cgroup("/"+set.name), h.Cgroup("/"+set.name+"/own")
+			check := func(when, want string) {
+				t.Helper()
+				u := read(t, open(t, own))
+				if got := set.usage(&u).String(); got != want {
+					t.Errorf("%s, %s: %s, want %s", set.name, when, got, want)
+				}
+			}
+			parent.Update(func(v *cgrouptest.Values) { *set.values(v) = "1-2" })
+			own.Update(func(v *cgrouptest.Values) { *set.values(v) = "1" })
+			check("own set", "1")
+			own.Update(func(v *cgrouptest.Values) { *set.values(v) = "" })
+			check("own set empty", "1-2")
+			file := set.v1
 			if h.Mode == cgroupview.Unified {
-				return h.Root.Path(c.File("", "cpuset.cpus.effective"))
+				file = set.v2
 			}
-			return h.Root.Path(c.File("cpuset", "cpuset.effective_cpus"))
-		}
-		parent.Update(func(v *cgrouptest.Values) { v.CPUs = "0-1" })
-		own.Update(func(v *cgrouptest.Values) { v.CPUs = "1" })
-		if got := read(t, open(t, own)).CPUs.String(); got != "1" {
-			t.Errorf("own set: %s, want 1", got)
-		}
-		own.Update(func(v *cgrouptest.Values) { v.CPUs = "" })
-		if got := read(t, open(t, own)).CPUs.String(); got != "0-1" {
-			t.Errorf("own set empty: %s, want the parent's 0-1", got)
-		}
-		for _, c := range []*cgrouptest.Cgroup{own, parent} {
-			if err := os.Remove(file(c)); err != nil {
-				t.Fatal(err)
+			for _, c := range []*cgrouptest.Cgroup{own, parent} {
+				if err := os.Remove(h.Root.Path(c.File("cpuset", file))); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if got := read(t, open(t, own)).CPUs.String(); got != "0-3" {
-			t.Errorf("controller off: %s, want the root's 0-3", got)
+			check("controller off", set.root)
 		}
 	})
 }
@@ -256,8 +273,8 @@ func TestReadRoot(t *testing.T) {
 		if u.Memory.Present || u.CPUTimeOwn || u.PidsOwn || u.IOOwn || u.Bandwidth.Limited() {
 			t.Errorf("usage of the root: %+v", u)
 		}
-		if got := u.CPUs.String(); got != "0-3" {
-			t.Errorf("CPUs %s, want 0-3", got)
+		if u.CPUs.String() != "0-3" || u.Mems.String() != "0-1" {
+			t.Errorf("CPUs %v, memory nodes %v, want 0-3, 0-1", u.CPUs, u.Mems)
 		}
 		if _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrNoCgroup) {
 			t.Errorf("Tasks: %v, want ErrNoCgroup", err)

@@ -55,8 +55,8 @@ func TestKernel(t *testing.T) {
 	if want := (cgroupview.Bandwidth{Quota: 50000, Period: 100000}); u.Bandwidth != want {
 		t.Errorf("bandwidth %v, want %v", u.Bandwidth, want)
 	}
-	if u.CPUs.Len() == 0 || !u.PidsOwn || u.Pids == 0 {
-		t.Errorf("CPUs %v, pids %v %d, want some", u.CPUs, u.PidsOwn, u.Pids)
+	if u.CPUs.Len() == 0 || u.Mems.Len() == 0 || !u.PidsOwn || u.Pids == 0 {
+		t.Errorf("CPUs %v, memory nodes %v, pids %v %d, want some", u.CPUs, u.Mems, u.PidsOwn, u.Pids)
 	}
 	if tasks, err := g.Tasks(nil, 1000); err != nil || !slices.Contains(tasks, child.pid) {
 		t.Errorf("tasks %v, %v, want %d among them", tasks, err, child.pid)

@@ -12,6 +12,9 @@ type Usage struct {
 	// CPUs is the set that the cgroup's tasks may run on. It is empty if the
 	// host has no cpuset controller, which means every online CPU.
 	CPUs CPUSet
+	// Mems is the set of memory nodes that the tasks may use. It is empty if
+	// the host has no cpuset controller, which means every node.
+	Mems CPUSet
 
 	// CPUTimeOwn is false, and CPUTime 0, if the cgroup's CPU time is not
 	// accounted.
@@ -33,6 +36,7 @@ type Usage struct {
 func (u *Usage) reset() {
 	*u = Usage{
 		CPUs:   CPUSet{words: u.CPUs.words[:0]},
+		Mems:   CPUSet{words: u.Mems.words[:0]},
 		PerCPU: u.PerCPU[:0],
 		IO:     u.IO[:0],
 	}

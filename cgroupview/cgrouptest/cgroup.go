@@ -24,7 +24,7 @@ type Values struct {
 	SwapMax, SwapCurrent     uint64 // of swap alone, on v1 too
 	Stat                     cgroupview.MemoryStat
 	Bandwidth                cgroupview.Bandwidth
-	CPUs                     string               // effective set
+	CPUs, Mems               string               // effective sets
 	CPUTime                  []cgroupview.CPUTime // by CPU
 	IO                       []cgroupview.DeviceIO
 	Tasks                    []int
@@ -37,7 +37,8 @@ func (h *Host) Cgroup(name string) *Cgroup {
 	c := &Cgroup{host: h, path: name, values: Values{
 		MemoryMax: cgroupview.NoLimit,
 		SwapMax:   cgroupview.NoLimit,
-		CPUs:      "0-3",
+		CPUs:      allCPUs,
+		Mems:      allMems,
 		CPUTime:   make([]cgroupview.CPUTime, 4),
 	}}
 	if parent := path.Dir(name); parent != "/" {

@@ -12,11 +12,17 @@ import (
 	"cloister/cgroupview"
 )
 
-// defaultHost is a machine with 4 CPUs, 8 GiB of memory and 2 GiB of swap.
+// defaultHost is a machine with 4 CPUs, 2 memory nodes, 8 GiB of memory and 2 GiB of swap.
 // Every figure of it that a container must not see contains the digits 777.
 //
 //go:embed host
 var defaultHost embed.FS
+
+// The host's CPUs and memory nodes.
+const (
+	allCPUs = "0-3"
+	allMems = "0-1"
+)
 
 // Modes are the set-ups that a test should pass on.
 var Modes = []cgroupview.Mode{cgroupview.Legacy, cgroupview.Hybrid, cgroupview.Unified}
@@ -92,14 +98,16 @@ func (h *Host) mount() {
 			h.Write(dir+"/cgroup.procs", "")
 			h.Write(dir+"/tasks", "")
 		}
-		h.Write(v1Dir("cpuset")+"/cpuset.effective_cpus", "0-3\n")
+		h.Write(v1Dir("cpuset")+"/cpuset.effective_cpus", allCPUs+"\n")
+		h.Write(v1Dir("cpuset")+"/cpuset.effective_mems", allMems+"\n")
 	}
 	if dir := h.unifiedDir(); dir != "" {
 		info += fmt.Sprintf("50 22 0:50 / /%s rw,nosuid,relatime - cgroup2 cgroup2 rw,nsdelegate\n", dir)
 		h.Write(dir+"/cgroup.procs", "")
 		h.Write(dir+"/cgroup.threads", "")
 		if h.Mode == cgroupview.Unified {
-			h.Write(dir+"/cpuset.cpus.effective", "0-3\n")
+			h.Write(dir+"/cpuset.cpus.effective", allCPUs+"\n")
+			h.Write(dir+"/cpuset.mems.effective", allMems+"\n")
 		}
 	}
 	h.Write("proc/self/mountinfo", info)

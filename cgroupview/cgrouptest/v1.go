@@ -30,6 +30,7 @@ func (c *Cgroup) writeV1(v *Values) {
 	}
 	c.write("cpu,cpuacct", "cpuacct.usage_all", "%s", usage)
 	c.write("cpuset", "cpuset.effective_cpus", "%s\n", v.CPUs)
+	c.write("cpuset", "cpuset.effective_mems", "%s\n", v.Mems)
 	c.write("pids", "pids.current", "%d\n", len(v.Tasks))
 	c.writeBlkio(v.IO)
 }

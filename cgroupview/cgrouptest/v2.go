@@ -32,6 +32,7 @@ func (c *Cgroup) writeV2(v *Values) {
 	write("cpu.stat", "usage_usec %d\nuser_usec %d\nsystem_usec %d\nnice_usec 0\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n",
 		(sum.User+sum.System)/1000, sum.User/1000, sum.System/1000)
 	write("cpuset.cpus.effective", "%s\n", v.CPUs)
+	write("cpuset.mems.effective", "%s\n", v.Mems)
 	write("pids.current", "%d\n", len(v.Tasks))
 	var io strings.Builder
 	for _, d := range v.IO {
