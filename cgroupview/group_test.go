@@ -3,6 +3,7 @@ package cgroupview_test
 import (
 	"errors"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -133,6 +134,23 @@ func TestReadMemoryStat(t *testing.T) {
 		c := h.Cgroup("/c")
 		c.Update(func(v *cgrouptest.Values) { v.Stat = want })
 		if diff := cmp.Diff(want, read(t, open(t, c)).Memory.Stat); diff != "" {
+			t.Errorf("memory.stat (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Every counter gets a value of its own, so that no two can be mixed up.
+func TestReadMemoryEvents(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		want := cgroupview.MemoryEvents{Pgfault: 1, Pgmajfault: 2}
+		if h.Mode == cgroupview.Unified {
+			for i, v := 0, reflect.ValueOf(&want).Elem(); i < v.NumField(); i++ {
+				v.Field(i).SetUint(uint64(100 + i))
+			}
+		}
+		c := h.Cgroup("/c")
+		c.Update(func(v *cgrouptest.Values) { v.Events = want })
+		if diff := cmp.Diff(want, read(t, open(t, c)).Memory.Events); diff != "" {
 			t.Errorf("memory.stat (-want +got):\n%s", diff)
 		}
 	})

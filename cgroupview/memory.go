@@ -5,6 +5,8 @@ type Memory struct {
 	Account
 	// Stat is the composition of the usage; all 0 unless Own.
 	Stat MemoryStat
+	// Events is what has happened to it; all 0 unless Own.
+	Events MemoryEvents
 }
 
 // Swap is the swap space of a cgroup, in bytes.

@@ -27,7 +27,7 @@ func (r *memoryV1) read(buf *[]byte, u *Usage) error {
 	if !u.Memory.Own {
 		return nil
 	}
-	_, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStatV1(b, &u.Memory.Stat) })
+	_, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStatV1(b, &u.Memory) })
 	return err
 }
 
@@ -67,8 +67,15 @@ func (r *memoryV1) close() {
 
 // parseMemoryStatV1 parses v1's memory.stat. Its total_ keys include the
 // children, as every v2 key does.
-func parseMemoryStatV1(b []byte, s *MemoryStat) error {
-	return parseFlatKeyed(b, s.fieldV1)
+func parseMemoryStatV1(b []byte, m *Memory) error {
+	return parseFlatKeyed(b, m.fieldV1)
+}
+
+func (m *Memory) fieldV1(key []byte) *uint64 {
+	if d := m.Stat.fieldV1(key); d != nil {
+		return d
+	}
+	return m.Events.fieldV1(key)
 }
 
 func (s *MemoryStat) fieldV1(key []byte) *uint64 {

@@ -24,7 +24,7 @@ func (r *memoryV2) read(buf *[]byte, u *Usage) error {
 	if !u.Memory.Own {
 		return nil
 	}
-	_, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStat(b, &u.Memory.Stat) })
+	_, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStat(b, &u.Memory) })
 	return err
 }
 
@@ -35,8 +35,15 @@ func (r *memoryV2) close() {
 }
 
 // parseMemoryStat parses v2's memory.stat.
-func parseMemoryStat(b []byte, s *MemoryStat) error {
-	return parseFlatKeyed(b, s.fieldV2)
+func parseMemoryStat(b []byte, m *Memory) error {
+	return parseFlatKeyed(b, m.fieldV2)
+}
+
+func (m *Memory) fieldV2(key []byte) *uint64 {
+	if d := m.Stat.fieldV2(key); d != nil {
+		return d
+	}
+	return m.Events.fieldV2(key)
 }
 
 func (s *MemoryStat) fieldV2(key []byte) *uint64 {

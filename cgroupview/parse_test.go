@@ -32,8 +32,8 @@ func TestParseLimit(t *testing.T) {
 
 // The files below testdata are recorded from the kernel that their folder names.
 func TestParseMemoryStat(t *testing.T) {
-	var s MemoryStat
-	if err := parseMemoryStat(testdata(t, "v2-6.1/memory.stat"), &s); err != nil {
+	var m Memory
+	if err := parseMemoryStat(testdata(t, "v2-6.1/memory.stat"), &m); err != nil {
 		t.Fatal(err)
 	}
 	want := MemoryStat{
@@ -41,51 +41,57 @@ func TestParseMemoryStat(t *testing.T) {
 		InactiveAnon: 49152, ActiveAnon: 8392704,
 		SlabReclaimable: 21576, SlabUnreclaimable: 2664, Slab: 24240,
 	}
-	if diff := cmp.Diff(want, s); diff != "" {
+	if diff := cmp.Diff(want, m.Stat); diff != "" {
 		t.Errorf("memory.stat (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(MemoryEvents{Pgfault: 407, Pgactivate: 2048}, m.Events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
 func TestParseMemoryStatV1(t *testing.T) {
-	var s MemoryStat
-	if err := parseMemoryStatV1(testdata(t, "v1-6.18/memory.stat"), &s); err != nil {
+	var m Memory
+	if err := parseMemoryStatV1(testdata(t, "v1-6.18/memory.stat"), &m); err != nil {
 		t.Fatal(err)
 	}
 	want := MemoryStat{
 		File: 308281344, Anon: 11567104, Shmem: 9003008, FileMapped: 10866688, FileDirty: 24657920,
 		InactiveAnon: 5341184, ActiveAnon: 1560576, InactiveFile: 115732480, ActiveFile: 183545856, Unevictable: 13578240,
 	}
-	if diff := cmp.Diff(want, s); diff != "" {
+	if diff := cmp.Diff(want, m.Stat); diff != "" {
 		t.Errorf("memory.stat (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(MemoryEvents{Pgfault: 9262554, Pgmajfault: 4555}, m.Events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
 // The keys of memory.stat begin with one another; each value must come from
 // its own line.
 func TestMemoryStatKeysAreExact(t *testing.T) {
-	var s MemoryStat
-	if err := parseMemoryStat([]byte("file_mapped 1\nfile 2\nfile_dirty 3\nslab_reclaimable 4\nslab 5\nanon_thp 6\nanon 7\n"), &s); err != nil {
+	var m Memory
+	if err := parseMemoryStat([]byte("file_mapped 1\nfile 2\nfile_dirty 3\nslab_reclaimable 4\nslab 5\nanon_thp 6\nanon 7\n"), &m); err != nil {
 		t.Fatal(err)
 	}
 	want := MemoryStat{FileMapped: 1, File: 2, FileDirty: 3, SlabReclaimable: 4, Slab: 5, AnonThp: 6, Anon: 7}
-	if diff := cmp.Diff(want, s); diff != "" {
+	if diff := cmp.Diff(want, m.Stat); diff != "" {
 		t.Errorf("v2 (-want +got):\n%s", diff)
 	}
-	s = MemoryStat{}
-	if err := parseMemoryStatV1([]byte("rss 9\nrss_huge 9\ntotal_rss_huge 1\ntotal_rss 2\n"), &s); err != nil {
+	m = Memory{}
+	if err := parseMemoryStatV1([]byte("rss 9\nrss_huge 9\ntotal_rss_huge 1\ntotal_rss 2\n"), &m); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(MemoryStat{AnonThp: 1, Anon: 2}, s); diff != "" {
+	if diff := cmp.Diff(MemoryStat{AnonThp: 1, Anon: 2}, m.Stat); diff != "" {
 		t.Errorf("v1 (-want +got):\n%s", diff)
 	}
 }
 
 func TestParseMemoryStatIgnoresWhatItDoesNotKnow(t *testing.T) {
-	var s MemoryStat
-	if err := parseMemoryStat([]byte("future N0=1 N1=2\nfile 2\n"), &s); err != nil || s.File != 2 {
-		t.Errorf("file %d, %v, want 2", s.File, err)
+	var m Memory
+	if err := parseMemoryStat([]byte("future N0=1 N1=2\nfile 2\n"), &m); err != nil || m.Stat.File != 2 {
+		t.Errorf("file %d, %v, want 2", m.Stat.File, err)
 	}
-	if err := parseMemoryStat([]byte("file two\n"), &s); !errors.Is(err, ErrFormat) {
+	if err := parseMemoryStat([]byte("file two\n"), &m); !errors.Is(err, ErrFormat) {
 		t.Errorf("error %v, want ErrFormat", err)
 	}
 }
@@ -154,9 +160,9 @@ func FuzzParseKeyed(f *testing.F) {
 	f.Add([]byte("anon 1\nfile 2\ntotal_rss 4\nuser_usec 7\n"))
 	f.Add([]byte("cpu user system\n0 1 2\n1 3 4\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var s MemoryStat
-		_ = parseMemoryStat(b, &s)
-		_ = parseMemoryStatV1(b, &s)
+		var m Memory
+		_ = parseMemoryStat(b, &m)
+		_ = parseMemoryStatV1(b, &m)
 		_ = parseCPUStat(b, &CPUTime{})
 		_ = parseCPUAcctStat(b, &CPUTime{})
 		if rows, err := parseUsageAll(b, nil); err == nil && len(rows) > maxCPU+1 {

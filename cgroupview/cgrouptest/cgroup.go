@@ -23,6 +23,7 @@ type Values struct {
 	MemoryMax, MemoryCurrent uint64 // bytes; NoLimit for none
 	SwapMax, SwapCurrent     uint64 // of swap alone, on v1 too
 	Stat                     cgroupview.MemoryStat
+	Events                   cgroupview.MemoryEvents
 	Bandwidth                cgroupview.Bandwidth
 	CPUs, Mems               string               // effective sets
 	CPUTime                  []cgroupview.CPUTime // by CPU

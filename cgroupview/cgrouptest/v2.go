@@ -18,7 +18,7 @@ func (c *Cgroup) writeV2(v *Values) {
 	write("memory.current", "%d\n", v.MemoryCurrent)
 	write("memory.swap.max", "%s\n", limitV2(v.SwapMax))
 	write("memory.swap.current", "%d\n", v.SwapCurrent)
-	write("memory.stat", "%s", memoryStatV2(&v.Stat))
+	write("memory.stat", "%s", memoryStatV2(&v.Stat)+memoryEventsV2(&v.Events))
 	if v.Bandwidth.Limited() {
 		write("cpu.max", "%d %d\n", v.Bandwidth.Quota, v.Bandwidth.Period)
 	} else {
@@ -51,11 +51,7 @@ func limitV2(v uint64) string {
 
 // memoryStatV2 has the order of Linux 6.18, and some keys that nobody asks for.
 func memoryStatV2(s *cgroupview.MemoryStat) string {
-	var b strings.Builder
-	for _, f := range []struct {
-		key   string
-		value uint64
-	}{
+	return flatKeyed([]keyValue{
 		{"anon", s.Anon},
 		{"file", s.File},
 		{"kernel", s.Slab + s.KernelStack + s.Pagetables},
@@ -83,11 +79,61 @@ func memoryStatV2(s *cgroupview.MemoryStat) string {
 		{"slab_reclaimable", s.SlabReclaimable},
 		{"slab_unreclaimable", s.SlabUnreclaimable},
 		{"slab", s.Slab},
-		{"workingset_refault_anon", 0},
-		{"pgfault", 1},
-		{"pgmajfault", 0},
-	} {
-		fmt.Fprintf(&b, "%s %d\n", f.key, f.value)
+	})
+}
+
+func memoryEventsV2(e *cgroupview.MemoryEvents) string {
+	return flatKeyed([]keyValue{
+		{"pgfault", e.Pgfault},
+		{"pgmajfault", e.Pgmajfault},
+		{"pgscan", e.Pgscan},
+		{"pgscan_kswapd", e.PgscanKswapd},
+		{"pgscan_direct", e.PgscanDirect},
+		{"pgscan_khugepaged", e.PgscanKhugepaged},
+		{"pgscan_proactive", e.PgscanProactive},
+		{"pgsteal", e.Pgsteal},
+		{"pgsteal_kswapd", e.PgstealKswapd},
+		{"pgsteal_direct", e.PgstealDirect},
+		{"pgsteal_khugepaged", e.PgstealKhugepaged},
+		{"pgsteal_proactive", e.PgstealProactive},
+		{"pgrefill", e.Pgrefill},
+		{"pgactivate", e.Pgactivate},
+		{"pgdeactivate", e.Pgdeactivate},
+		{"pglazyfree", e.Pglazyfree},
+		{"pglazyfreed", e.Pglazyfreed},
+		{"pswpin", e.Pswpin},
+		{"pswpout", e.Pswpout},
+		{"swpin_zero", e.SwpinZero},
+		{"swpout_zero", e.SwpoutZero},
+		{"zswpin", e.Zswpin},
+		{"zswpout", e.Zswpout},
+		{"zswpwb", e.Zswpwb},
+		{"thp_fault_alloc", e.ThpFaultAlloc},
+		{"thp_collapse_alloc", e.ThpCollapseAlloc},
+		{"thp_swpout", e.ThpSwpout},
+		{"thp_swpout_fallback", e.ThpSwpoutFallback},
+		{"numa_pages_migrated", e.NumaPagesMigrated},
+		{"numa_pte_updates", e.NumaPteUpdates},
+		{"numa_hint_faults", e.NumaHintFaults},
+		{"workingset_refault_anon", e.WorkingsetRefaultAnon},
+		{"workingset_refault_file", e.WorkingsetRefaultFile},
+		{"workingset_activate_anon", e.WorkingsetActivateAnon},
+		{"workingset_activate_file", e.WorkingsetActivateFile},
+		{"workingset_restore_anon", e.WorkingsetRestoreAnon},
+		{"workingset_restore_file", e.WorkingsetRestoreFile},
+		{"workingset_nodereclaim", e.WorkingsetNodereclaim},
+	})
+}
+
+type keyValue struct {
+	key   string
+	value uint64
+}
+
+func flatKeyed(pairs []keyValue) string {
+	var b strings.Builder
+	for _, p := range pairs {
+		fmt.Fprintf(&b, "%s %d\n", p.key, p.value)
 	}
 	return b.String()
 }
