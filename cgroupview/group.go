@@ -52,12 +52,13 @@ func (l *Layout) Open(p Paths) (*Group, error) {
 	g := &Group{}
 	open := map[*hierarchy]*dir{}
 	for _, c := range controllers {
-		h, path, newReader := l.v1[c.v1], p.V1[c.v1], c.newV1
-		if h == nil {
-			h, path, newReader = l.v2, p.Unified, c.newV2
-		}
+		h, path := l.find(c.v1, p)
 		if h == nil {
 			continue
+		}
+		newReader := c.newV1
+		if h.v2 {
+			newReader = c.newV2
 		}
 		d, err := g.openDir(open, h, path)
 		if err != nil {
@@ -72,6 +73,15 @@ func (l *Layout) Open(p Paths) (*Group, error) {
 		}
 	}
 	return g, nil
+}
+
+// find returns the hierarchy that a controller is read in, and the path there;
+// nil if it is nowhere.
+func (l *Layout) find(controller string, p Paths) (*hierarchy, string) {
+	if h := l.v1[controller]; h != nil {
+		return h, p.V1[controller]
+	}
+	return l.v2, p.Unified
 }
 
 // openDir opens the cgroup of one hierarchy, once for all of its controllers.
