@@ -86,6 +86,11 @@ func (s CPUSet) Len() int {
 	return n
 }
 
+// Contains reports whether the CPU is in the set.
+func (s CPUSet) Contains(cpu int) bool {
+	return cpu >= 0 && s.word(cpu/64)&(1<<(cpu%64)) != 0
+}
+
 // All yields the CPUs of the set in rising order.
 func (s CPUSet) All() iter.Seq[int] {
 	return func(yield func(int) bool) {

@@ -33,7 +33,7 @@ func BenchmarkRender(b *testing.B) {
 					buf := make([]byte, 0, 64<<10)
 					b.ReportAllocs()
 					for b.Loop() {
-						if _, err := c.Render(buf, FileID(id)); err != nil {
+						if _, err := c.Render(buf, FileID(id), 0); err != nil {
 							b.Fatal(err)
 						}
 					}
@@ -48,7 +48,7 @@ func TestRenderDoesNotAllocate(t *testing.T) {
 	buf := make([]byte, 0, 64<<10)
 	for id, f := range Files() {
 		if n := testing.AllocsPerRun(100, func() {
-			if _, err := r.c.Render(buf, FileID(id)); err != nil {
+			if _, err := r.c.Render(buf, FileID(id), 0); err != nil {
 				t.Fatal(err)
 			}
 		}); n != 0 {
@@ -72,12 +72,12 @@ func BenchmarkParallel(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	id, _ := lookUp("proc/meminfo")
+	id, _, _ := lookUp("proc/meminfo")
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		buf := make([]byte, 0, 4096)
 		for pb.Next() {
-			if _, err := c.Render(buf, id); err != nil {
+			if _, err := c.Render(buf, id, 0); err != nil {
 				b.Error(err)
 			}
 		}

@@ -14,6 +14,10 @@ import (
 
 // ContainerConfig says what a container is.
 type ContainerConfig struct {
+	// ID is the container's name for as long as it exists, and Start that of this
+	// start of it. What of the machine's identity a container sees follows from
+	// them.
+	ID, Start string
 	// Group is the container's cgroup. The Container closes it.
 	Group *cgroupview.Group
 	// PID is the container's init in the pid namespace of the daemon. The
@@ -55,10 +59,13 @@ type view struct {
 	host   *hostSample
 	usage  cgroupview.Usage
 	cpus   cpus
+	nodes  cgroupview.CPUSet // the memory nodes that it may use
 	memory memory
 	cpu    cpuClock
 	load   loadAvg
 	clock  startClock
+
+	identity identity
 }
 
 // parkAfter is how long a container must not be read before the descriptors of
@@ -97,6 +104,7 @@ func (h *Host) newContainer(cfg ContainerConfig) (*Container, error) {
 
 // start sets the view to the beginning of the container's time.
 func (v *view) start(start, now time.Duration, cfg ContainerConfig) {
+	v.identity = newIdentity(cfg.ID, cfg.Start)
 	v.clock = startClock{origin: start}
 	if cfg.TimeNamespace {
 		v.clock = startClock{origin: -cfg.BootOffset, bootOffset: cfg.BootOffset}
@@ -124,26 +132,70 @@ func (h *Host) startOf(cfg ContainerConfig) (time.Duration, error) {
 	return start, nil
 }
 
-// Render appends the content of a file to dst. The error wraps
-// cgroupview.ErrGone if the container's cgroup has been removed, and
-// os.ErrClosed after Close; dst is then returned as it was.
-func (c *Container) Render(dst []byte, id FileID) ([]byte, error) {
+// Render appends the content of a file to dst; member is 0 for a file that is in no
+// series. The error wraps cgroupview.ErrGone if the container's cgroup has been
+// removed, ErrNoMember if it has no such member, and os.ErrClosed after Close; dst is then
+// returned as it was.
+func (c *Container) Render(dst []byte, id FileID, member int) ([]byte, error) {
 	f, err := lookup(id)
 	if err != nil {
 		return dst, err
 	}
-	now := c.host.now()
-	in, err := c.host.input(now, f.needs)
-	if err == nil {
-		err = c.refresh(now)
-	}
+	out, err := c.render(dst, id, f, member)
 	if err != nil {
 		return dst, fmt.Errorf("render %s: %w", f.Path, err)
 	}
+	return out, nil
+}
+
+func (c *Container) render(dst []byte, id FileID, f *File, member int) ([]byte, error) {
+	if f.group != nil {
+		return c.renderGroup(dst, f)
+	}
+	in := input{now: c.host.now(), member: member}
+	if err := c.refresh(in.now); err != nil {
+		return dst, err
+	}
+	var ok bool
+	c.mu.RLock()
+	in.number, ok = c.view.number(f.series, member)
+	c.mu.RUnlock()
+	if !ok {
+		return dst, ErrNoMember
+	}
+	var err error
+	if in.host, err = c.host.origins.get(id, in.number, in.now); err != nil {
+		return dst, err
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	in.now = max(now, c.view.at)
+	in.now = max(in.now, c.view.at)
 	return f.render(dst, &c.view, in), nil
+}
+
+// renderGroup renders from the container's cgroup itself.
+func (c *Container) renderGroup(dst []byte, f *File) ([]byte, error) {
+	c.sampling.Lock()
+	defer c.sampling.Unlock()
+	if c.closed {
+		return dst, os.ErrClosed
+	}
+	return f.group(dst, c.group)
+}
+
+// Members returns the members, in rising order, of the series that a file is in; nil
+// for one that is in none.
+func (c *Container) Members(id FileID) ([]int, error) {
+	f, err := lookup(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.refresh(c.host.now()); err != nil {
+		return nil, fmt.Errorf("list %s: %w", f.Path, err)
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.view.members(f.series), nil
 }
 
 // refresh sees to it that the view is no more than one period old at the time
@@ -181,6 +233,7 @@ func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) {
 	v.at, v.host = now, host
 	v.memory = newMemory(host.meminfo, &v.usage)
 	v.cpus = newCPUs(host.online, &v.usage)
+	v.nodes = newNodes(host.nodes, &v.usage)
 	v.cpu.advance(now, &v.cpus, &v.usage)
 }
 

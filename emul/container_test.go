@@ -32,7 +32,7 @@ func TestRenderSharesSample(t *testing.T) {
 func TestRenderAppends(t *testing.T) {
 	r := newRig(t, cgroupview.Unified, nil)
 	for id, f := range Files() {
-		got, err := r.c.Render([]byte("before "), FileID(id))
+		got, err := r.c.Render([]byte("before "), FileID(id), 0)
 		if want := "before " + r.read(f.Path); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", f.Path, got, err, want)
 		}
@@ -41,19 +41,19 @@ func TestRenderAppends(t *testing.T) {
 
 func TestRenderErrors(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
-		id, _ := lookUp("proc/meminfo")
+		id, _, _ := lookUp("proc/meminfo")
 		r.fake.Write(r.cgroup.File("memory", "memory.stat"), "total_cache x\nfile x\n")
 		r.step(testPeriod)
-		if got, err := r.c.Render([]byte("x"), id); !errors.Is(err, cgroupview.ErrFormat) || string(got) != "x" {
+		if got, err := r.c.Render([]byte("x"), id, 0); !errors.Is(err, cgroupview.ErrFormat) || string(got) != "x" {
 			t.Errorf("damaged file: %q, %v, want ErrFormat", got, err)
 		}
 		r.set(func(*cgrouptest.Values) {})
-		if _, err := r.c.Render(nil, id); err != nil {
+		if _, err := r.c.Render(nil, id, 0); err != nil {
 			t.Errorf("file whole again: %v", err)
 		}
 		r.c.Close()
 		r.c.Close()
-		if _, err := r.c.Render(nil, id); !errors.Is(err, os.ErrClosed) {
+		if _, err := r.c.Render(nil, id, 0); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("closed: %v, want ErrClosed", err)
 		}
 	})
@@ -104,7 +104,7 @@ func TestConcurrentUse(t *testing.T) {
 					r.clock.advance(5 * time.Millisecond)
 					for _, c := range []*Container{r.c, other} {
 						var err error
-						buf, err = c.Render(buf[:0], FileID(i%len(files)))
+						buf, err = c.Render(buf[:0], FileID(i%len(files)), 0)
 						if err != nil && (c == r.c || !errors.Is(err, os.ErrClosed)) {
 							t.Error(err)
 						}

@@ -10,7 +10,6 @@ import (
 
 // hostCPUInfo is the host's /proc/cpuinfo, cut up for renumbering.
 type hostCPUInfo struct {
-	online cgroupview.CPUSet
 	blocks map[int][]cpuinfoPart // by CPU number
 	any    []cpuinfoPart         // one of the blocks
 }
@@ -95,16 +94,18 @@ func parseCPUInfoBlock(block []byte) (cpu int, parts []cpuinfoPart, err error) {
 }
 
 // renderCPUInfo renders /proc/cpuinfo: a block for each CPU that the container
-// sees, of the model of a CPU that it may run on.
-func renderCPUInfo(dst []byte, v *view, in input) []byte {
+// sees, of the model of a CPU that it may run on. What changes in the host's while
+// its CPUs stay, the current frequency, is as it was first read: on a large machine
+// the file has hundreds of kilobytes.
+func renderCPUInfo(dst []byte, v *view, host *hostCPUInfo, _ input) []byte {
 	n := 0
 	for cpu := range v.cpus.physical.All() {
 		if n == v.cpus.visible {
 			break
 		}
-		parts, ok := in.cpuinfo.blocks[cpu]
+		parts, ok := host.blocks[cpu]
 		if !ok { // it came online after the host's file was read
-			parts = in.cpuinfo.any
+			parts = host.any
 		}
 		dst = appendCPUInfo(dst, parts, n, v.cpus.visible)
 		n++

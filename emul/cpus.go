@@ -32,6 +32,20 @@ func newCPUs(online cgroupview.CPUSet, u *cgroupview.Usage) cpus {
 	return c
 }
 
+// number returns the host's number of a CPU that the container sees.
+func (c *cpus) number(cpu int) (int, bool) {
+	if cpu < 0 || cpu >= c.visible {
+		return 0, false
+	}
+	for n := range c.physical.All() {
+		if cpu == 0 {
+			return n, true
+		}
+		cpu--
+	}
+	return 0, false
+}
+
 // capacity returns the CPU time, in nanoseconds, that the container may use in
 // d: exactly that of its quota, not that of the CPUs it sees.
 func (c *cpus) capacity(d time.Duration) uint64 {

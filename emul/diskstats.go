@@ -54,14 +54,14 @@ func cutField(b []byte) (field, rest []byte) {
 // renderDiskstats renders /proc/diskstats: the devices on which the container's
 // cgroup has done I/O, with its own requests and bytes. The kernel counts no
 // merges and no times per cgroup, and partitions as part of their disk.
-func renderDiskstats(dst []byte, v *view, in input) []byte {
-	for i := range in.diskstats.devices {
-		host := &in.diskstats.devices[i]
+func renderDiskstats(dst []byte, v *view, hostStats hostDiskstats, _ input) []byte {
+	for i := range hostStats.devices {
+		host := &hostStats.devices[i]
 		for j := range v.usage.IO {
 			io := &v.usage.IO[j]
 			if io.Major == host.major && io.Minor == host.minor && io.RIOs+io.WIOs+io.DIOs > 0 {
 				dst = append(dst, host.prefix...)
-				dst = appendDiskstats(dst, io, in.diskstats.columns)
+				dst = appendDiskstats(dst, io, hostStats.columns)
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func TestDiskstatsColumns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(renderDiskstats(nil, v, input{diskstats: h})); got != want {
+		if got := string(renderDiskstats(nil, v, h, input{})); got != want {
 			t.Errorf("host %q: %q, want %q", host, got, want)
 		}
 	}

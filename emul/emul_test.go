@@ -1,7 +1,6 @@
 package emul
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -90,22 +89,68 @@ func (r *rig) read(path string) string {
 	return readFile(r.tb, r.c, path)
 }
 
-func lookUp(path string) (FileID, bool) {
-	i := slices.IndexFunc(files[:], func(f File) bool { return f.Path == path })
-	return FileID(i), i >= 0
+// lookUp finds a file, and of which member it is, by a path that Files has or that a
+// container sees.
+func lookUp(path string) (id FileID, member int, ok bool) {
+	for i, f := range files {
+		before, after, inSeries := strings.Cut(f.Path, "*")
+		number, beginsSo := strings.CutPrefix(path, before)
+		number, endsSo := strings.CutSuffix(number, after)
+		switch n, err := strconv.Atoi(number); {
+		case f.Path == path:
+			return FileID(i), 0, true
+		case inSeries && beginsSo && endsSo && err == nil:
+			return FileID(i), n, true
+		}
+	}
+	return 0, 0, false
 }
 
 func readFile(tb testing.TB, c *Container, path string) string {
 	tb.Helper()
-	id, ok := lookUp(path)
+	id, member, ok := lookUp(path)
 	if !ok {
 		tb.Fatalf("no file %s", path)
 	}
-	text, err := c.Render(nil, id)
+	text, err := c.Render(nil, id, member)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return string(text)
+}
+
+// readAll returns the files that the container sees, with those of all members, by
+// path. Files that the host doesn't have are left out.
+func readAll(tb testing.TB, c *Container) map[string]string {
+	tb.Helper()
+	all := map[string]string{}
+	for _, p := range paths(tb, c) {
+		all[p] = readFile(tb, c, p)
+	}
+	return all
+}
+
+// paths returns the paths of the files that the container sees, in the order of Files.
+func paths(tb testing.TB, c *Container) (all []string) {
+	tb.Helper()
+	for id, f := range files {
+		if ok, err := c.host.Supported(FileID(id)); err != nil {
+			tb.Fatal(err)
+		} else if !ok || f.Dir {
+			continue
+		}
+		members := []int{0}
+		if f.series != noSeries {
+			var err error
+			if members, err = c.Members(FileID(id)); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		for _, m := range members {
+			all = append(all, f.series.path(f.Path, m))
+		}
+	}
+	return all
 }
 
 // meminfo returns the lines of the container's meminfo, in KiB.

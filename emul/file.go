@@ -1,31 +1,140 @@
 package emul
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"cloister/cgroupview"
+)
 
 // File is a file that a container sees.
 type File struct {
-	Path string // from the root directory, "proc/meminfo"
+	// Path is from the root directory, "proc/meminfo". A star in it stands for the
+	// members of a series: "sys/devices/system/cpu/cpu*/online" is a file of each
+	// CPU.
+	Path string
 	Mode uint32 // permission bits
+	// Dir makes it a directory with nothing in it.
+	Dir bool
 
-	needs  source // what it takes of the host beyond the sample
+	// origin is the host's file that it is derived from.
+	origin origin
 	render func(dst []byte, v *view, in input) []byte
+	// group, in place of render, renders from what the container's cgroup says now.
+	group func(dst []byte, g *cgroupview.Group) ([]byte, error)
+
+	series series
 }
 
 // FileID is the index of a file in Files.
 type FileID int
 
-// files are the emulated files. An index is part of node ids: new files are
-// appended, and none is ever moved or taken out.
-var files = [...]File{
-	{Path: "proc/cpuinfo", Mode: 0o444, render: renderCPUInfo, needs: needCPUInfo},
-	{Path: "proc/diskstats", Mode: 0o444, render: renderDiskstats, needs: needDiskstats},
-	{Path: "proc/loadavg", Mode: 0o444, render: renderLoadavg},
-	{Path: "proc/meminfo", Mode: 0o444, render: renderMeminfo},
-	{Path: "proc/stat", Mode: 0o444, render: renderStat, needs: needBtime},
-	{Path: "proc/swaps", Mode: 0o444, render: renderSwaps},
-	{Path: "proc/uptime", Mode: 0o444, render: renderUptime},
-	{Path: "sys/devices/system/cpu/online", Mode: 0o444, render: renderCPUOnline},
+// origin is a file of the host that files of containers are derived from. The zero
+// value stands for none: what a file needs is in the host's sample.
+type origin struct {
+	// path has a star where the host's number of a member stands.
+	path  string
+	parse func([]byte) (any, error)
+	// period is how long the file is relied on, if that is longer than a sample.
+	period time.Duration
+	// stable tells that the file changes only when CPUs come or go.
+	stable bool
 }
 
+// derived returns a file of which parse makes a T of the host's, and render what the
+// container sees.
+func derived[T any](
+	path string, mode uint32, parse func([]byte) (T, error), render func(dst []byte, v *view, host T, in input) []byte,
+) File {
+	return File{
+		Path: path, Mode: mode,
+		origin: origin{path: path, parse: func(b []byte) (any, error) { return parse(b) }},
+		render: func(dst []byte, v *view, in input) []byte { return render(dst, v, in.host.(T), in) },
+	}
+}
+
+// stable says that the host's file changes only when CPUs come or go.
+func (f File) stable() File {
+	f.origin.stable = true
+	return f
+}
+
+// every says for how long the host's file is relied on.
+func (f File) every(period time.Duration) File {
+	f.origin.period = period
+	return f
+}
+
+// of says which of the host's files it is, where that has another path.
+func (f File) of(path string) File {
+	f.origin.path = path
+	return f
+}
+
+// input is what a file is rendered from beside the container's view.
+type input struct {
+	now time.Duration
+	// host is what the origin's parse returned, nil without an origin.
+	host any
+	// member is the member of a series as the container counts, number as the host
+	// does.
+	member, number int
+}
+
+// files are the emulated files. An index is part of node ids: new files are
+// appended, and none is ever moved or taken out.
+var files = tabulate(procFiles)
+
 // Files returns the emulated files; a FileID is an index of the result.
-func Files() []File { return slices.Clone(files[:]) }
+func Files() []File { return slices.Clone(files) }
+
+func tabulate(lists ...[]File) []File {
+	all := slices.Concat(lists...)
+	for i := range all {
+		all[i].series = seriesOf(all[i].Path)
+	}
+	return all
+}
+
+// View is a file or directory of a container's /proc or /sys in whose place it sees
+// one of cloister's.
+type View struct {
+	Path  string
+	Files []FileID // the file, or those in the directory
+	// Writable views need a superblock that can be written to.
+	Writable bool
+}
+
+// directories are the views that are no single file: all in them is emulated, and
+// what this package doesn't know is not there.
+var directories = []string{}
+
+// writable are the directories whose files can be written to.
+var writable = "proc/pressure/"
+
+// Views returns the views that the emulated files make up.
+func Views() []View {
+	var views []View
+	index := map[string]int{}
+	for id, f := range files {
+		path := viewPath(f.Path)
+		i, ok := index[path]
+		if !ok {
+			i = len(views)
+			index[path] = i
+			views = append(views, View{Path: path, Writable: strings.HasPrefix(path, writable)})
+		}
+		views[i].Files = append(views[i].Files, FileID(id))
+	}
+	return views
+}
+
+func viewPath(file string) string {
+	for _, dir := range directories {
+		if strings.HasPrefix(file, dir+"/") {
+			return dir
+		}
+	}
+	return file
+}

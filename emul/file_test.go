@@ -44,7 +44,7 @@ func TestSupported(t *testing.T) {
 		if _, err := r.host.Supported(id); err == nil {
 			t.Errorf("Supported(%d) takes no error", id)
 		}
-		if _, err := r.c.Render(nil, id); err == nil {
+		if _, err := r.c.Render(nil, id, 0); err == nil {
 			t.Errorf("Render(%d) takes no error", id)
 		}
 	}

@@ -39,8 +39,8 @@ func TestGolden(t *testing.T) {
 			})
 			r.tickLoads(6)
 			var got strings.Builder
-			for _, f := range Files() {
-				got.WriteString("== " + f.Path + "\n" + r.read(f.Path))
+			for _, path := range paths(t, r.c) {
+				got.WriteString("== " + path + "\n" + r.read(path))
 			}
 			compareGolden(t, filepath.Join("testdata/golden", tt.host+"-"+tt.mode.String()), got.String())
 		})

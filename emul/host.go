@@ -34,12 +34,10 @@ type Host struct {
 	now       func() time.Duration
 	syncClock func()
 
-	meminfoFile, onlineFile, cpuinfoFile, diskstatsFile, statFile hostFile
+	meminfoFile, onlineFile, nodesFile hostFile
 
-	sample    cached[hostSample]
-	cpuinfo   cached[*hostCPUInfo]
-	diskstats cached[hostDiskstats]
-	btime     cached[int64]
+	sample  cached[hostSample]
+	origins origins
 
 	loads *loadSampler
 }
@@ -48,29 +46,8 @@ type Host struct {
 type hostSample struct {
 	meminfo *hostMeminfo
 	online  cgroupview.CPUSet
+	nodes   cgroupview.CPUSet // memory nodes
 }
-
-// source is a set of host files that a file of a container is derived from, in
-// addition to the host's sample.
-type source uint
-
-const (
-	needCPUInfo source = 1 << iota
-	needDiskstats
-	needBtime
-)
-
-// input is what a file is rendered from beside the container's view.
-type input struct {
-	now       time.Duration
-	cpuinfo   *hostCPUInfo
-	diskstats hostDiskstats
-	btime     int64 // seconds since the epoch
-}
-
-// btimePeriod is how long the host's boot time is relied on. It changes only
-// when somebody sets the clock, and /proc/stat is dear on a large machine.
-const btimePeriod = time.Second
 
 // NewHost returns a Host, whose sampling goroutine runs until Close. It fails if
 // the host's memory or set of CPUs cannot be read.
@@ -83,23 +60,11 @@ func NewHost(opts HostOptions) (*Host, error) {
 		clock := newBootClock()
 		h.now, h.syncClock = clock.now, clock.sync
 	}
-	for file, path := range map[*hostFile]string{
-		&h.meminfoFile:   "proc/meminfo",
-		&h.onlineFile:    "sys/devices/system/cpu/online",
-		&h.cpuinfoFile:   "proc/cpuinfo",
-		&h.diskstatsFile: "proc/diskstats",
-		&h.statFile:      "proc/stat",
-	} {
-		file.path = h.root.Path(path)
-	}
+	h.meminfoFile.path = h.root.Path("proc/meminfo")
+	h.onlineFile.path = h.root.Path("sys/devices/system/cpu/online")
+	h.nodesFile.path = h.root.Path(nodeDir, "online")
 	h.sample = cached[hostSample]{period: h.period, read: h.readSample}
-	h.cpuinfo = cached[*hostCPUInfo]{period: h.period, read: h.readCPUInfo}
-	h.diskstats = cached[hostDiskstats]{period: h.period, read: func(time.Duration) (hostDiskstats, error) {
-		return readParsed(&h.diskstatsFile, parseDiskstats)
-	}}
-	h.btime = cached[int64]{period: max(h.period, btimePeriod), read: func(time.Duration) (int64, error) {
-		return readParsed(&h.statFile, parseBtime)
-	}}
+	h.origins.open(h)
 	if _, err := h.sample.get(h.now()); err != nil {
 		h.closeFiles()
 		return nil, fmt.Errorf("sample host: %w", err)
@@ -116,9 +81,10 @@ func (h *Host) Close() {
 }
 
 func (h *Host) closeFiles() {
-	for _, f := range []*hostFile{&h.meminfoFile, &h.onlineFile, &h.cpuinfoFile, &h.diskstatsFile, &h.statFile} {
-		f.close()
-	}
+	h.meminfoFile.close()
+	h.onlineFile.close()
+	h.nodesFile.close()
+	h.origins.close()
 }
 
 // Supported reports whether the running kernel has the file and in a format that
@@ -128,11 +94,17 @@ func (h *Host) Supported(id FileID) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err := os.Stat(h.root.Path(f.Path)); errors.Is(err, fs.ErrNotExist) {
+	now := h.now()
+	s, err := h.sample.get(now)
+	if err != nil {
+		return false, err
+	}
+	number := f.series.first(&s.value)
+	if _, err := os.Stat(h.root.Path(f.series.path(f.Path, number))); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	_, err = h.input(h.now(), f.needs)
-	if errors.Is(err, cgroupview.ErrFormat) {
+	_, err = h.origins.get(id, number, now)
+	if errors.Is(err, cgroupview.ErrFormat) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	return err == nil, err
@@ -150,53 +122,9 @@ func (h *Host) readSample(time.Duration) (s hostSample, err error) {
 	if s.meminfo, err = readParsed(&h.meminfoFile, parseMeminfo); err != nil {
 		return s, err
 	}
-	s.online, err = readParsed(&h.onlineFile, cgroupview.ParseCPUSet)
+	if s.online, err = readParsed(&h.onlineFile, cgroupview.ParseCPUSet); err != nil {
+		return s, err
+	}
+	s.nodes, err = h.readNodes()
 	return s, err
-}
-
-// readCPUInfo reads /proc/cpuinfo again only when CPUs have come or gone: on a
-// large machine the file has hundreds of kilobytes. What else changes in it, the
-// current frequency, stays as it was first read.
-func (h *Host) readCPUInfo(now time.Duration) (*hostCPUInfo, error) {
-	s, err := h.sample.get(now)
-	if err != nil {
-		return nil, err
-	}
-	online := s.value.online
-	if last := h.cpuinfo.current.Load(); last != nil && last.value.online.Equal(online) {
-		return last.value, nil
-	}
-	info, err := readParsed(&h.cpuinfoFile, parseCPUInfo)
-	if err != nil {
-		return nil, err
-	}
-	info.online = online
-	return info, nil
-}
-
-// input gathers what a file needs of the host.
-func (h *Host) input(now time.Duration, needs source) (in input, err error) {
-	in.now = now
-	if needs&needCPUInfo != 0 {
-		s, err := h.cpuinfo.get(now)
-		if err != nil {
-			return in, err
-		}
-		in.cpuinfo = s.value
-	}
-	if needs&needDiskstats != 0 {
-		s, err := h.diskstats.get(now)
-		if err != nil {
-			return in, err
-		}
-		in.diskstats = s.value
-	}
-	if needs&needBtime != 0 {
-		s, err := h.btime.get(now)
-		if err != nil {
-			return in, err
-		}
-		in.btime = s.value
-	}
-	return in, nil
 }

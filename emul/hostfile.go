@@ -57,10 +57,15 @@ func readParsed[T any](h *hostFile, parse func([]byte) (T, error)) (T, error) {
 		return zero, err
 	}
 	v, err := parse(b)
+	return v, inFile(err, h.path)
+}
+
+// inFile says in which file a text could not be parsed.
+func inFile(err error, path string) error {
 	if err != nil {
-		return zero, fmt.Errorf("parse %s: %w", h.path, err)
+		err = fmt.Errorf("parse %s: %w", path, err)
 	}
-	return v, nil
+	return err
 }
 
 // cached is a value that is derived from files of the host, at most once per

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"cloister/cgroupview"
 	"cloister/cgroupview/cgrouptest"
 )
@@ -182,9 +184,9 @@ func TestIdleContainerSeesNothingOfTheHost(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
 		r.set(func(v *cgrouptest.Values) { v.MemoryMax, v.SwapMax, v.MemoryCurrent = 256*mib, 0, mib })
 		r.tickLoads(3)
-		for _, f := range Files() {
-			if text := r.read(f.Path); strings.Contains(text, "777") {
-				t.Errorf("%s shows the host:\n%s", f.Path, text)
+		for path, text := range readAll(t, r.c) {
+			if strings.Contains(text, "777") {
+				t.Errorf("%s shows the host:\n%s", path, text)
 			}
 		}
 	})
@@ -194,13 +196,7 @@ func TestIdleContainerSeesNothingOfTheHost(t *testing.T) {
 func TestNeighboursDoNotShow(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
 		r.set(func(v *cgrouptest.Values) { v.MemoryMax = 256 * mib })
-		read := func() (all string) {
-			for _, f := range Files() {
-				all += r.read(f.Path)
-			}
-			return all
-		}
-		before := read()
+		before := readAll(t, r.c)
 		r.fake.Cgroup("/ct/y").Update(func(v *cgrouptest.Values) {
 			v.MemoryCurrent, v.SwapCurrent = gib, gib
 			v.CPUTime[0].User = uint64(time.Hour)
@@ -209,8 +205,8 @@ func TestNeighboursDoNotShow(t *testing.T) {
 		})
 		r.fake.Write("proc/loadavg", "99.00 99.00 99.00 99/999 99999\n")
 		r.c.expires.Store(0)
-		if after := read(); after != before {
-			t.Errorf("files changed from\n%s\nto\n%s", before, after)
+		if diff := cmp.Diff(before, readAll(t, r.c)); diff != "" {
+			t.Errorf("files changed (-before +after):\n%s", diff)
 		}
 	})
 }

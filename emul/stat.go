@@ -13,6 +13,10 @@ import (
 // every architecture we run on.
 const tick = uint64(time.Second) / 100
 
+// btimePeriod is how long the host's boot time is relied on. It changes only
+// when somebody sets the clock, and /proc/stat is dear on a large machine.
+const btimePeriod = time.Second
+
 // parseBtime finds the line "btime SECONDS" of the host's /proc/stat.
 func parseBtime(b []byte) (int64, error) {
 	for line := range bytes.Lines(b) {
@@ -36,7 +40,7 @@ func parseBtime(b []byte) (int64, error) {
 // 100 % of the CPUs that the container sees, also when that quota is half a CPU.
 // The kernel counts no other kind of time per cgroup, and neither interrupts nor
 // context switches.
-func renderStat(dst []byte, v *view, in input) []byte {
+func renderStat(dst []byte, v *view, hostBtime int64, _ input) []byte {
 	var sum cpuRow
 	for i := range v.cpu.Rows {
 		r := &v.cpu.Rows[i]
@@ -51,7 +55,7 @@ func renderStat(dst []byte, v *view, in input) []byte {
 		dst = appendCPUTimes(dst, r.User/tick, r.System/tick, r.Idle.Total/tick)
 	}
 	dst = append(dst, "intr 0\nctxt 0\nbtime "...)
-	dst = strconv.AppendInt(dst, v.clock.btime(in.btime), 10)
+	dst = strconv.AppendInt(dst, v.clock.btime(hostBtime), 10)
 	dst = appendUints(append(dst, "\nprocesses"...), uint64(v.load.Forks))
 	dst = appendUints(append(dst, "\nprocs_running"...), uint64(v.running()))
 	dst = appendUints(append(dst, "\nprocs_blocked"...), uint64(v.load.blocked))

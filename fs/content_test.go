@@ -10,9 +10,11 @@ import (
 // renderFunc is a Content.
 type renderFunc func(dst []byte, slot Slot, file int) ([]byte, error)
 
-func (f renderFunc) Render(dst []byte, slot Slot, file int) ([]byte, error) {
-	return f(dst, slot, file)
+func (f renderFunc) Render(dst []byte, slot Slot, ref Ref) ([]byte, error) {
+	return f(dst, slot, ref.File)
 }
+
+func (f renderFunc) Members(Slot, int) ([]int, error) { return nil, nil }
 
 // editions is a Content whose every render is another edition: a number of
 // lines that differs from edition to edition, all with the edition's number.
@@ -20,7 +22,9 @@ type editions struct {
 	last atomic.Uint64
 }
 
-func (e *editions) Render(dst []byte, _ Slot, _ int) ([]byte, error) {
+func (e *editions) Members(Slot, int) ([]int, error) { return nil, nil }
+
+func (e *editions) Render(dst []byte, _ Slot, _ Ref) ([]byte, error) {
 	n := e.last.Add(1)
 	for range 40 + n%8 {
 		dst = fmt.Appendf(dst, "edition %020d\n", n)

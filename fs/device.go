@@ -38,7 +38,8 @@ type device struct {
 	file    *os.File
 	fd      int
 	proto   *fuse.ProtocolServer
-	buffers sync.Pool // of *buffers
+	poll    func(fh, poller uint64) uint32 // nil: ENOSYS, and the kernel asks no more
+	buffers sync.Pool                      // of *buffers
 	idle    atomic.Int32
 	readers sync.WaitGroup
 	// forgotten are names for the kernel to forget.
@@ -166,10 +167,13 @@ func (d *device) read(buf []byte) ([]byte, error) {
 
 func (d *device) answer(request, reply []byte) {
 	var n int
-	if opcode(request) == opInterrupt {
+	switch op := opcode(request); {
+	case op == opInterrupt:
 		// After ENOSYS the kernel sends no more of these. Handlers are short.
 		n = errorReply(reply, request, unix.ENOSYS)
-	} else {
+	case op == opPoll && d.poll != nil:
+		n = d.answerPoll(request, reply)
+	default:
 		var st fuse.Status
 		n, st = d.proto.HandleRequest([][]byte{request}, [][]byte{reply})
 		if !st.Ok() {
@@ -179,6 +183,19 @@ func (d *device) answer(request, reply []byte) {
 	if n > 0 {
 		d.write(reply[:n])
 	}
+}
+
+// answerPoll does what the protocol server doesn't know: a struct fuse_poll_in {fh,
+// kh, flags, events} asks, a struct fuse_poll_out {revents, padding} answers.
+func (d *device) answerPoll(request, reply []byte) int {
+	if len(request) < inHeaderLen+24 {
+		return errorReply(reply, request, unix.EIO)
+	}
+	body := request[inHeaderLen:]
+	events := d.poll(binary.NativeEndian.Uint64(body), binary.NativeEndian.Uint64(body[8:]))
+	b := appendOutHeader(reply[:0], outHeaderLen+8, 0, unique(request))
+	b = binary.NativeEndian.AppendUint32(b, events)
+	return len(binary.NativeEndian.AppendUint32(b, 0))
 }
 
 // write drops errors: the kernel refuses a reply only when nobody waits for it
@@ -196,16 +213,19 @@ const (
 	opForget      = 2
 	opInit        = 26
 	opInterrupt   = 36
+	opPoll        = 40
 	opBatchForget = 42
 )
 
 // opcode is the second field of struct fuse_in_header.
 func opcode(request []byte) uint32 { return binary.NativeEndian.Uint32(request[4:]) }
 
+// unique is the third field, which the reply repeats.
+func unique(request []byte) uint64 { return binary.NativeEndian.Uint64(request[8:]) }
+
 // errorReply writes a struct fuse_out_header and returns its length.
 func errorReply(reply, request []byte, errno unix.Errno) int {
-	unique := binary.NativeEndian.Uint64(request[8:])
-	return len(appendOutHeader(reply[:0], outHeaderLen, -int32(errno), unique))
+	return len(appendOutHeader(reply[:0], outHeaderLen, -int32(errno), unique(request)))
 }
 
 const (

@@ -95,7 +95,6 @@ const (
 	opOpen    = 14
 	opRead    = 15
 	opFlush   = 25
-	opPoll    = 40
 )
 
 func TestDeviceReplies(t *testing.T) {

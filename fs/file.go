@@ -14,14 +14,14 @@ func (b *superblock) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	}
 	// A read-only superblock lets no such open through, one that was remounted
 	// would: the answer is that of a file whose mode forbids it.
-	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY && b.writer == nil {
 		return fuse.EACCES
 	}
-	snapshot, err := b.render(p.slot, p.node.file)
+	snapshot, err := b.render(p.slot, p.ref())
 	if err != nil {
 		return status(err)
 	}
-	h, err := newHandle(p.slot, p.node.file, snapshot)
+	h, err := newHandle(p.slot, p.ref(), snapshot)
 	if err != nil {
 		return status(err)
 	}
@@ -47,7 +47,7 @@ func (b *superblock) Read(_ <-chan struct{}, in *fuse.ReadIn, _ []byte) (fuse.Re
 	if !b.slots.serves(h.slot) {
 		return nil, fuse.EIO
 	}
-	content, err := h.read(in.Offset, func() ([]byte, error) { return b.render(h.slot, h.file) })
+	content, err := h.read(in.Offset, func() ([]byte, error) { return b.render(h.slot, h.ref) })
 	if err != nil {
 		return nil, status(err)
 	}

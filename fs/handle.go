@@ -11,18 +11,20 @@ const errBudget = syscall.ENFILE
 // handle is one open file.
 type handle struct {
 	slot *slot
-	file int
+	ref  Ref
 
 	mu       sync.Mutex
 	snapshot []byte // guarded by mu; replaced, never written to
 	used     bool   // guarded by mu: the snapshot has been read from
+
+	watching watching // see poll.go
 }
 
-func newHandle(s *slot, file int, snapshot []byte) (*handle, error) {
+func newHandle(s *slot, ref Ref, snapshot []byte) (*handle, error) {
 	if !s.charge(handleCost + len(snapshot)) {
 		return nil, errBudget
 	}
-	return &handle{slot: s, file: file, snapshot: snapshot}, nil
+	return &handle{slot: s, ref: ref, snapshot: snapshot}, nil
 }
 
 // read returns what follows offset. At offset 0 of a handle that has been read
@@ -61,6 +63,7 @@ func (h *handle) replace(snapshot []byte) error {
 
 // close gives back what the handle took of its slot's budget.
 func (h *handle) close() {
+	h.watching.close(h.slot)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.slot.refund(handleCost + len(h.snapshot))

@@ -23,7 +23,7 @@ func openTest(t *testing.T, render func() ([]byte, error)) *handle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newHandle(newSlot(Slot{}, Owner{}, 1), 0, snapshot)
+	h, err := newHandle(newSlot(Slot{}, Owner{}, 1), Ref{}, snapshot)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestHandleRead(t *testing.T) {
 
 func TestHandleByteByByte(t *testing.T) {
 	content := &editions{}
-	render := func() ([]byte, error) { return content.Render(nil, Slot{}, 0) }
+	render := func() ([]byte, error) { return content.Render(nil, Slot{}, Ref{}) }
 	h := openTest(t, render)
 	for round := range 3 {
 		var all []byte
@@ -105,7 +105,7 @@ func TestHandleBudget(t *testing.T) {
 	const size = 1 << 20
 	var open []*handle
 	for {
-		h, err := newHandle(s, 0, make([]byte, size))
+		h, err := newHandle(s, Ref{}, make([]byte, size))
 		if err != nil {
 			if !errors.Is(err, syscall.ENFILE) {
 				t.Errorf("got %v, want ENFILE", err)

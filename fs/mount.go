@@ -12,7 +12,7 @@ const (
 	fsName = "cloister"
 	fsType = "fuse." + fsName
 
-	mountFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RDONLY
+	mountFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 )
 
 // realDir returns the absolute path of dir without symbolic links. It doesn't
@@ -35,7 +35,7 @@ func realDir(dir string) (string, error) {
 // one it would be copied into every mount namespace in the peer group, and stay
 // alive there after it is unmounted here. Of the bind mount they may get a copy,
 // which shows an empty directory and goes when it goes here.
-func mountFUSE(dir string) (*os.File, error) {
+func mountFUSE(dir string, writable bool) (*os.File, error) {
 	if err := requireDir(dir); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,11 @@ func mountFUSE(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("open /dev/fuse: %w", err)
 	}
 	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other,default_permissions", fd, unix.S_IFDIR)
-	if err := unix.Mount(fsName, dir, fsType, mountFlags, data); err != nil {
+	flags := uintptr(mountFlags)
+	if !writable {
+		flags |= unix.MS_RDONLY
+	}
+	if err := unix.Mount(fsName, dir, fsType, flags, data); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("mount at %s: %w", dir, err)
 	}

@@ -2,42 +2,56 @@ package fs
 
 // nodeID is what the kernel calls a file by:
 //
-//	63            32 31        16 15         0
-//	+---------------+------------+------------+
-//	|  generation   |   index    |   number   |
-//	+---------------+------------+------------+
+//	63         40 39        24 23       11 10         0
+//	+------------+------------+-----------+------------+
+//	| generation |   index    |  member   |   number   |
+//	+------------+------------+-----------+------------+
 //
-// Generation and index are the slot's, number is the file's place in the tree
-// that all slots share. The layout is injective, so ids never collide, and it
-// depends on nothing that a restart could lose.
+// Generation (its lower bits) and index are the slot's, number is the file's place
+// in the tree that all slots share, and member tells the directories of a series
+// apart. The layout is injective, so ids never collide, and it depends on nothing
+// that a restart could lose.
 //
 // Numbers begin at 2 because id 0 is no node and id 1 is the root. They end at
-// 65534, which keeps the last 32-bit value free as well: it means "unknown
+// 2046, which keeps the last 32-bit value free as well: it means "unknown
 // inode" in directory listings.
 type nodeID uint64
 
 const (
+	numberBits     = 11
+	memberBits     = 13 // Linux has at most 8192 CPUs
+	indexBits      = 16
+	generationBits = 24
+
 	rootID      nodeID = 1 // FUSE_ROOT_ID
 	firstNumber        = 2
-	lastNumber         = 1<<16 - 2
+	lastNumber         = 1<<numberBits - 2
+	lastMember         = 1<<memberBits - 1
 )
 
-// Preconditions: s.Index < MaxSlots and firstNumber <= number <= lastNumber.
-func newNodeID(s Slot, number int) nodeID {
-	return nodeID(s.Generation)<<32 | nodeID(s.Index)<<16 | nodeID(number)
+// Preconditions: s.Index < MaxSlots, firstNumber <= number <= lastNumber and
+// 0 <= member <= lastMember.
+func newNodeID(s Slot, number, member int) nodeID {
+	id := nodeID(s.generation())<<indexBits | nodeID(s.Index)
+	return (id<<memberBits|nodeID(member))<<numberBits | nodeID(number)
 }
 
-func (id nodeID) slot() Slot {
-	return Slot{Index: uint32(id>>16) & (MaxSlots - 1), Generation: uint32(id >> 32)}
-}
+// generation returns the part of a slot's generation that is in its node ids. An
+// index would have to be taken millions of times before one that is still known
+// to the kernel came again.
+func (s Slot) generation() uint32 { return s.Generation & (1<<generationBits - 1) }
 
-func (id nodeID) number() int {
-	return int(id & 0xffff)
-}
+func (id nodeID) generation() uint32 { return uint32(id >> (numberBits + memberBits + indexBits)) }
 
-// ino is the inode number that stat shows. It leaves the generation out: an
-// index has one user at a time, and a 32-bit program's stat fails with EOVERFLOW
-// on numbers that don't fit in 32 bits.
+func (id nodeID) index() uint32 { return uint32(id>>(numberBits+memberBits)) & (1<<indexBits - 1) }
+
+func (id nodeID) member() int { return int(id>>numberBits) & lastMember }
+
+func (id nodeID) number() int { return int(id & (1<<numberBits - 1)) }
+
+// ino is the inode number that stat shows. It has no more than 32 bits: a 32-bit
+// program's stat fails with EOVERFLOW on others. So only a part of the slot is in
+// it, and it is unique within a slot, which is all that a container sees.
 func (id nodeID) ino() uint64 {
 	return uint64(uint32(id))
 }

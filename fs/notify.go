@@ -9,6 +9,7 @@ import (
 
 // Codes of enum fuse_notify_code in include/uapi/linux/fuse.h.
 const (
+	notifyPoll       = 1
 	notifyInvalInode = 2
 	notifyInvalEntry = 3
 )
@@ -27,6 +28,18 @@ func invalAttrMessage(id nodeID) []byte {
 	b = binary.NativeEndian.AppendUint64(b, uint64(id))
 	b = binary.NativeEndian.AppendUint64(b, ^uint64(0))
 	return binary.NativeEndian.AppendUint64(b, 0)
+}
+
+// wakePoller has the kernel poll a file again, for those who wait for its events.
+func (d *device) wakePoller(poller uint64) {
+	notify(d.file, pollMessage(poller))
+}
+
+// pollMessage is a struct fuse_out_header and a struct fuse_notify_poll_wakeup_out.
+func pollMessage(poller uint64) []byte {
+	const length = outHeaderLen + 8
+	b := appendOutHeader(make([]byte, 0, length), length, notifyPoll, 0)
+	return binary.NativeEndian.AppendUint64(b, poller)
 }
 
 // forgetQueue is how many names may wait to be forgotten.

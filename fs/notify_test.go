@@ -15,7 +15,7 @@ func TestNotifications(t *testing.T) {
 	entry := fuse.NotifyInvalEntryOut{Parent: uint64(rootID), NameLen: 3}
 	k.expectNotification(notifyInvalEntry, entry, "7.3\x00")
 
-	id := newNodeID(testSlot, firstNumber)
+	id := newNodeID(testSlot, firstNumber, 0)
 	d.invalAttr(id)
 	k.expectNotification(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: uint64(id), Off: -1}, "")
 }

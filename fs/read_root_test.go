@@ -111,7 +111,7 @@ func TestKeptDescriptorIsFresh(t *testing.T) {
 		if edition < now {
 			t.Errorf("got edition %d, want no older one than %d", edition, now)
 		}
-		if _, err := content.Render(nil, testSlot, 0); err != nil { // the world moves on
+		if _, err := content.Render(nil, testSlot, Ref{}); err != nil { // the world moves on
 			t.Fatal(err)
 		}
 	}

@@ -84,7 +84,7 @@ func mountCounter(t *testing.T) (*Server, *counter) {
 	}
 	c := &counter{superblock: sb, seen: map[string]int{}}
 	dir := mountDir(t)
-	file, err := mountFUSE(dir)
+	file, err := mountFUSE(dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

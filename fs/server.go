@@ -9,6 +9,9 @@ import (
 
 // Options of a Server. The zero value is valid.
 type Options struct {
+	// Writable makes the superblock one that can be written to. The content must
+	// then be a Writer.
+	Writable bool
 	// Panicked is told of a panic in a render, or elsewhere in the handling of
 	// a request; where names the file if it is known. The reader gets EIO.
 	Panicked func(where string, value any, stack []byte)
@@ -50,12 +53,15 @@ func Mount(dir string, files []File, c Content, opts Options) (*Server, error) {
 }
 
 func connect(dir string, sb *superblock) (*device, error) {
-	file, err := mountFUSE(dir)
+	file, err := mountFUSE(dir, sb.writer != nil)
 	if err != nil {
 		return nil, err
 	}
 	dev := newDevice(file, sb, sb.panicked)
-	sb.attrChanged = dev.invalAttr
+	sb.attrChanged, sb.wake = dev.invalAttr, dev.wakePoller
+	if sb.writer != nil {
+		dev.poll = sb.poll
+	}
 	if err := dev.start(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("mount at %s: %w", dir, err)

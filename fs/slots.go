@@ -91,6 +91,15 @@ func (t *slots) find(id Slot) *slot {
 	return s
 }
 
+// at returns the slot that a node id is about, nil if it is not, or no longer, served.
+func (t *slots) at(id nodeID) *slot {
+	s := t.table[id.index()].Load()
+	if s == nil || s.id.generation() != id.generation() {
+		return nil
+	}
+	return s
+}
+
 // serves reports whether s itself is still in the table.
 func (t *slots) serves(s *slot) bool { return t.find(s.id) == s }
 

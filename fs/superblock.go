@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"errors"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -9,7 +11,8 @@ import (
 )
 
 // cacheTime is how long the kernel keeps names and attributes. Of these only a
-// file's size changes while its slot exists, and attrChanged tells of it.
+// file's size changes while its slot exists, and attrChanged tells of it. The names
+// of a series' members are not kept at all.
 const cacheTime = time.Hour
 
 // superblock answers the requests of one mount. Its protocol is the direct one:
@@ -18,8 +21,10 @@ const cacheTime = time.Hour
 type superblock struct {
 	fuse.RawFileSystem // what is not defined here: ENOSYS, which the kernel asks once
 	content            Content
+	writer             Writer // nil if nothing is written to
 	panicked           panicFunc
-	attrChanged        func(nodeID) // has the kernel ask for attributes again
+	attrChanged        func(nodeID)        // has the kernel ask for attributes again
+	wake               func(poller uint64) // has the kernel poll a file again
 	files              []File
 	tree               *tree
 	since              time.Time
@@ -40,6 +45,7 @@ func newSuperblock(files []File, c Content, opts Options) (*superblock, error) {
 		content:       c,
 		panicked:      opts.Panicked,
 		attrChanged:   func(nodeID) {},
+		wake:          func(uint64) {},
 		files:         files,
 		tree:          t,
 		since:         time.Now(),
@@ -47,6 +53,12 @@ func newSuperblock(files []File, c Content, opts Options) (*superblock, error) {
 	}
 	if b.panicked == nil {
 		b.panicked = func(string, any, []byte) {}
+	}
+	if opts.Writable {
+		var ok bool
+		if b.writer, ok = c.(Writer); !ok {
+			return nil, errors.New("writable files need a content that takes what is written")
+		}
 	}
 	return b, nil
 }
@@ -58,15 +70,17 @@ type place struct {
 	node *node
 }
 
+func (p place) ref() Ref { return Ref{File: p.node.file, Member: p.id.member()} }
+
 // place returns ESTALE for what is no longer there.
 func (b *superblock) place(id uint64) (place, fuse.Status) {
 	p := place{id: nodeID(id)}
 	if p.id == rootID {
 		return p, fuse.OK
 	}
-	p.slot = b.slots.find(p.id.slot())
+	p.slot = b.slots.at(p.id)
 	p.node = b.tree.node(p.id.number())
-	if p.slot == nil || p.node == nil {
+	if p.slot == nil || p.node == nil || p.id.member() != 0 && !p.node.member {
 		return p, fuse.Status(syscall.ESTALE)
 	}
 	return p, fuse.OK
@@ -77,20 +91,38 @@ func (b *superblock) child(dir place, name string) (place, fuse.Status) {
 	if dir.id == rootID {
 		if id, err := ParseSlot(name); err == nil {
 			if s := b.slots.find(id); s != nil {
-				return b.at(s, firstNumber), fuse.OK
+				return b.at(s, firstNumber, 0), fuse.OK
 			}
 		}
 		return place{}, fuse.ENOENT
 	}
-	number, ok := dir.node.byName[name]
-	if !ok {
-		return place{}, fuse.ENOENT
+	if number, ok := dir.node.byName[name]; ok {
+		return b.at(dir.slot, number, dir.id.member()), fuse.OK
 	}
-	return b.at(dir.slot, number), fuse.OK
+	return b.memberOf(dir, name)
 }
 
-func (b *superblock) at(s *slot, number int) place {
-	return place{id: newNodeID(s.id, number), slot: s, node: b.tree.node(number)}
+// memberOf finds a name among the series of a directory.
+func (b *superblock) memberOf(dir place, name string) (place, fuse.Status) {
+	for _, number := range dir.node.stars {
+		series := b.tree.node(number)
+		member, ok := series.parseMember(name)
+		if !ok {
+			continue
+		}
+		members, err := b.members(dir.slot, series)
+		if err != nil {
+			return place{}, status(err)
+		}
+		if slices.Contains(members, member) {
+			return b.at(dir.slot, number, member), fuse.OK
+		}
+	}
+	return place{}, fuse.ENOENT
+}
+
+func (b *superblock) at(s *slot, number, member int) place {
+	return place{id: newNodeID(s.id, number, member), slot: s, node: b.tree.node(number)}
 }
 
 func (b *superblock) attr(p place) fuse.Attr {
@@ -119,7 +151,9 @@ func (b *superblock) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, o
 	}
 	out.NodeId = uint64(p.id)
 	out.Attr = b.attr(p)
-	out.SetEntryTimeout(cacheTime)
+	if p.node == nil || !p.node.series { // a member may go
+		out.SetEntryTimeout(cacheTime)
+	}
 	out.SetAttrTimeout(cacheTime)
 	return fuse.OK
 }

@@ -96,11 +96,11 @@ func TestUnknownNodes(t *testing.T) {
 	b := newTestSuperblock(t, renderFunc(hello), Options{})
 	for _, id := range []nodeID{
 		0,
-		newNodeID(Slot{7, 4}, firstNumber),
-		newNodeID(Slot{8, 3}, firstNumber),
-		newNodeID(testSlot, 0),
-		newNodeID(testSlot, firstNumber+len(b.tree.nodes)),
-		newNodeID(testSlot, lastNumber),
+		newNodeID(Slot{7, 4}, firstNumber, 0),
+		newNodeID(Slot{8, 3}, firstNumber, 0),
+		newNodeID(testSlot, 0, 0),
+		newNodeID(testSlot, firstNumber+len(b.tree.nodes), 0),
+		newNodeID(testSlot, lastNumber, 0),
 	} {
 		if st := b.GetAttr(nil, &fuse.GetAttrIn{InHeader: fuse.InHeader{NodeId: uint64(id)}}, &fuse.AttrOut{}); st != fuse.Status(syscall.ESTALE) {
 			t.Errorf("%#x: got %v, want ESTALE", id, st)

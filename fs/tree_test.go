@@ -29,11 +29,11 @@ func listing(t *tree) []string {
 
 func TestTree(t *testing.T) {
 	files := []File{
-		{"proc/meminfo", 0o444},
-		{"sys/devices/system/cpu/online", 0o444},
-		{"proc/sys/kernel/domainname", 0o644},
-		{"proc/stat", 0o400},
-		{"top", 0},
+		{Path: "proc/meminfo", Mode: 0o444},
+		{Path: "sys/devices/system/cpu/online", Mode: 0o444},
+		{Path: "proc/sys/kernel/domainname", Mode: 0o644},
+		{Path: "proc/stat", Mode: 0o400},
+		{Path: "top", Mode: 0},
 	}
 	tr, err := newTree(files)
 	if err != nil {
@@ -60,12 +60,12 @@ func TestTree(t *testing.T) {
 }
 
 func TestTreeKeepsNumbersWhenFilesAreAppended(t *testing.T) {
-	files := []File{{"a/b/c", 0o444}, {"a/d", 0o444}}
+	files := []File{{Path: "a/b/c", Mode: 0o444}, {Path: "a/d", Mode: 0o444}}
 	before, err := newTree(files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := newTree(append(files, File{"a/b/e", 0o444}, File{"f/g", 0o444}))
+	after, err := newTree(append(files, File{Path: "a/b/e", Mode: 0o444}, File{Path: "f/g", Mode: 0o444}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,17 +82,17 @@ func TestTreeErrors(t *testing.T) {
 		tooMany[i] = File{Path: fmt.Sprint(i), Mode: 0o444}
 	}
 	for name, files := range map[string][]File{
-		"empty":          {{"", 0o444}},
-		"dot":            {{".", 0o444}},
-		"absolute":       {{"/proc/stat", 0o444}},
-		"upwards":        {{"proc/../stat", 0o444}},
-		"trailing slash": {{"proc/", 0o444}},
-		"empty name":     {{"proc//stat", 0o444}},
-		"file type":      {{"proc/stat", syscall.S_IFREG | 0o444}},
-		"setuid":         {{"proc/stat", 0o4555}},
-		"twice":          {{"proc/stat", 0o444}, {"proc/stat", 0o444}},
-		"file below":     {{"proc/stat", 0o444}, {"proc/stat/x", 0o444}},
-		"file above":     {{"proc/stat/x", 0o444}, {"proc/stat", 0o444}},
+		"empty":          {{Path: "", Mode: 0o444}},
+		"dot":            {{Path: ".", Mode: 0o444}},
+		"absolute":       {{Path: "/proc/stat", Mode: 0o444}},
+		"upwards":        {{Path: "proc/../stat", Mode: 0o444}},
+		"trailing slash": {{Path: "proc/", Mode: 0o444}},
+		"empty name":     {{Path: "proc//stat", Mode: 0o444}},
+		"file type":      {{Path: "proc/stat", Mode: syscall.S_IFREG | 0o444}},
+		"setuid":         {{Path: "proc/stat", Mode: 0o4555}},
+		"twice":          {{Path: "proc/stat", Mode: 0o444}, {Path: "proc/stat", Mode: 0o444}},
+		"file below":     {{Path: "proc/stat", Mode: 0o444}, {Path: "proc/stat/x", Mode: 0o444}},
+		"file above":     {{Path: "proc/stat/x", Mode: 0o444}, {Path: "proc/stat", Mode: 0o444}},
 		"too many":       tooMany,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"cloister/cgroupview"
 	"cloister/internal/sys"
+	"cloister/runtimehook/attach"
 	"cloister/runtimehook/idrange"
 	"cloister/runtimehook/policy"
 )
@@ -153,10 +154,8 @@ type Views struct {
 	Key string `json:"key"`
 	// Attached tells that the container has its views already: two hooks ran.
 	Attached bool `json:"attached"`
-	// Dir holds the container's view files, in the daemon's mount namespace.
-	Dir string `json:"dir"`
-	// Files are the paths below Dir and, with a slash before, in the container.
-	Files []string `json:"files"`
+	// Views are what to put over which of the container's files.
+	Views []attach.View `json:"views"`
 	// IDs is the container's range.
 	IDs idrange.Range `json:"ids"`
 	// StageDir is the directory where the container's mounts were staged.
@@ -165,7 +164,8 @@ type Views struct {
 
 // Attached is what the hook reports in the end.
 type Attached struct {
-	Files []string `json:"files"`
+	// Views are the paths of those that were attached.
+	Views []string `json:"views"`
 }
 
 // Refusal says why a container was not started.

@@ -113,7 +113,12 @@ const (
 // new ones, in the background. Preconditions: c.mu is held.
 func (r *registry) reattach(c *container) {
 	id, key, init := c.ID, c.key(), c.Init
-	v := attach.Views{DaemonPID: os.Getpid(), Dir: r.views.path(c.Slot), Files: c.Views, Root: "/"}
+	v := attach.Views{DaemonPID: os.Getpid(), Root: "/"}
+	for _, view := range r.views.attachable(c.Slot) {
+		if slices.Contains(c.Views, view.Path) {
+			v.List = append(v.List, view)
+		}
+	}
 	r.background.start(func() error { return attachAgain(init, v) }, func(err error) {
 		if err != nil && init.running() { // one that ended meanwhile has lost nothing
 			r.log.Error().Str("cid", id).Str("key", key).Err(err).Msg("container goes on without its views")
@@ -128,9 +133,9 @@ func attachAgain(init process, v attach.Views) error {
 		return err
 	}
 	defer fd.Close()
-	files, err := attach.Reattach(fd, v)
-	if err == nil && len(files) < len(v.Files) {
-		err = fmt.Errorf("only %v of %v could be attached again", files, v.Files)
+	attached, err := attach.Reattach(fd, v)
+	if err == nil && len(attached) < len(v.List) {
+		err = fmt.Errorf("only %v of %d could be attached again", attached, len(v.List))
 	}
 	return err
 }

@@ -131,7 +131,7 @@ func (h *host) shared(r *registry) (key string, init, second *exec.Cmd) {
 	h.cgroup(r, init, second)
 	v, err := r.start(api.Start{ID: "shared", Bundle: "/b/shared", Key: g.Key, PID: init.Process.Pid})
 	if err == nil {
-		err = r.attached(g.Key, api.Attached{Files: v.Files})
+		err = r.attached(g.Key, api.Attached{Views: pathsOf(v)})
 	}
 	if err != nil {
 		h.t.Fatal(err)

@@ -81,7 +81,7 @@ func (d *Daemon) open() (err error) {
 	if err := d.findRuntime(runtimes); err != nil {
 		return err
 	}
-	if d.views, err = openViews(filepath.Join(d.RunDir, "views"), d.log); err != nil {
+	if d.views, err = openViews(filepath.Join(d.RunDir, "views"), d.settings.Cloister.Views.Enabled, d.log); err != nil {
 		return err
 	}
 	exits, err := sys.NewExitWatcher()
@@ -239,7 +239,7 @@ func (d *Daemon) serveUntil(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-served:
-	case <-d.views.done():
+	case <-d.views.ended:
 		err = errors.New("the views were unmounted by somebody else")
 	}
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)

@@ -152,7 +152,7 @@ func (h *host) run(id string) (*api.Grant, *exec.Cmd) {
 	g := h.register(id, os.Getpid())
 	p := h.init(g.IDs)
 	v := h.begin(g.Key, id, p.Process.Pid)
-	if err := h.client.Attached(g.Key, &api.Attached{Files: v.Files}); err != nil {
+	if err := h.client.Attached(g.Key, &api.Attached{Views: pathsOf(v)}); err != nil {
 		h.t.Fatal(err)
 	}
 	return g, p
@@ -194,4 +194,12 @@ func (h *host) list(dir string) (names []string) {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// pathsOf returns the paths of the views that a hook is to attach.
+func pathsOf(v *api.Views) (paths []string) {
+	for _, view := range v.Views {
+		paths = append(paths, view.Path)
+	}
+	return paths
 }

@@ -117,7 +117,7 @@ func TestUnannouncedContainerWithForeignIDs(t *testing.T) {
 	ids := idrange.Range{Start: 1900000000, Size: 65536}
 	first := h.init(ids)
 	v := h.begin("", "first", first.Process.Pid)
-	if err := h.client.Attached(v.Key, &api.Attached{Files: v.Files}); err != nil {
+	if err := h.client.Attached(v.Key, &api.Attached{Views: pathsOf(v)}); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -151,7 +151,7 @@ func TestUnannouncedContainersInOneUserNamespace(t *testing.T) {
 	ids := idrange.Range{Start: 1900000000, Size: 65536}
 	pod := h.init(ids)
 	v := h.begin("", "pod", pod.Process.Pid)
-	if err := h.client.Attached(v.Key, &api.Attached{Files: v.Files}); err != nil {
+	if err := h.client.Attached(v.Key, &api.Attached{Views: pathsOf(v)}); err != nil {
 		t.Fatal(err)
 	}
 	second := h.begin("", "second", pod.Process.Pid) // its init is in the same namespace
@@ -188,7 +188,7 @@ func TestUnannouncedContainerKeepsItsEnginesIDs(t *testing.T) {
 	if v.IDs != ids {
 		t.Errorf("got %v, want %v", v.IDs, ids)
 	}
-	if err := h.client.Attached(v.Key, &api.Attached{Files: v.Files}); err != nil {
+	if err := h.client.Attached(v.Key, &api.Attached{Views: pathsOf(v)}); err != nil {
 		t.Fatal(err)
 	}
 	if again := h.begin("", "pod", init.Process.Pid); !again.Attached {

@@ -39,7 +39,7 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 
 func (r *registry) answer(c *container) *api.Views {
 	return &api.Views{
-		Key: c.key(), Dir: r.views.path(c.Slot), Files: r.views.files,
+		Key: c.key(), Views: r.views.attachable(c.Slot),
 		IDs: c.IDs, StageDir: r.dir(c),
 	}
 }
@@ -166,12 +166,12 @@ func (r *registry) attached(key string, a api.Attached) error {
 	if c.phase != starting {
 		return fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
 	}
-	c.Views, c.Attached = a.Files, true
+	c.Views, c.Attached = a.Views, true
 	if err := r.store.put(&c.record); err != nil {
 		return err
 	}
 	c.phase = running
-	r.log.Info().Str("cid", c.ID).Str("key", key).Int("pid", c.Init.PID).Int("views", len(a.Files)).Msg("container starts")
+	r.log.Info().Str("cid", c.ID).Str("key", key).Int("pid", c.Init.PID).Int("views", len(a.Views)).Msg("container starts")
 	return nil
 }
 

@@ -11,7 +11,7 @@ func (d *Daemon) status() *api.Status {
 	region := d.registry.ids.Region()
 	return &api.Status{
 		Version: d.Version, PID: os.Getpid(), WorkerPID: os.Getpid(),
-		Containers: d.registry.count(), Views: d.views.files,
+		Containers: d.registry.count(), Views: d.views.paths(),
 		RunDir: d.RunDir, StateDir: d.StateDir,
 		IDRegion: api.IDRegion{Start: region.Start, Size: region.Size, Used: d.registry.ids.Used()},
 		Runtime:  d.runtime, Features: d.features,

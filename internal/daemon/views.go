@@ -3,7 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -12,29 +12,30 @@ import (
 	"cloister/cgroupview"
 	"cloister/emul"
 	"cloister/fs"
+	"cloister/runtimehook/attach"
 )
 
-// views joins the renderers to the file system that serves what they render.
+// views joins the renderers to the file systems that serve what they render.
 type views struct {
 	log    zerolog.Logger // takes a few lines each period: containers cause them
 	layout *cgroupview.Layout
 	host   *emul.Host
-	server *fs.Server
-	files  []string // paths of the files that this kernel has
+	trees  []*viewTree
+	ended  chan struct{} // closed when one of the trees is served no more
 
 	mu    sync.RWMutex
 	slots map[fs.Slot]*emul.Container // guarded by mu
 }
 
-var _ fs.Content = (*views)(nil)
-
 // hostRoot is where this host's files are.
 const hostRoot cgroupview.Root = "/"
 
-// openViews mounts the view files of all containers at dir.
-func openViews(dir string, log zerolog.Logger) (_ *views, err error) {
+// openViews mounts the view files of all containers below dir. Files that are not in
+// enabled, by the path of their view, are not attached.
+func openViews(dir string, enabled func(path string) bool, log zerolog.Logger) (_ *views, err error) {
 	v := &views{
 		log:   log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second}),
+		ended: make(chan struct{}),
 		slots: map[fs.Slot]*emul.Container{},
 	}
 	if v.layout, err = cgroupview.Detect(hostRoot); err != nil {
@@ -43,37 +44,21 @@ func openViews(dir string, log zerolog.Logger) (_ *views, err error) {
 	if v.host, err = emul.NewHost(emul.HostOptions{Root: hostRoot}); err != nil {
 		return nil, err
 	}
-	var tree []fs.File
-	for id, f := range emul.Files() {
-		tree = append(tree, fs.File{Path: f.Path, Mode: uint32(f.Mode)})
-		ok, err := v.host.Supported(emul.FileID(id))
-		if err != nil {
-			log.Warn().Str("path", "/"+f.Path).Err(err).Msg("view is not attached to containers")
-		} else if ok {
-			v.files = append(v.files, f.Path)
+	for _, writable := range []bool{false, true} {
+		t := newViewTree(v, writable, enabled)
+		if err := t.mount(dir); err != nil {
+			return nil, errors.Join(fmt.Errorf("serve views: %w", err), v.close())
 		}
+		v.trees = append(v.trees, t)
 	}
-	if err := v.mount(dir, tree); err != nil {
-		v.host.Close()
-		return nil, fmt.Errorf("serve views: %w", err)
+	var once sync.Once
+	for _, t := range v.trees {
+		go func() {
+			<-t.server.Done()
+			once.Do(func() { close(v.ended) })
+		}()
 	}
 	return v, nil
-}
-
-func (v *views) mount(dir string, tree []fs.File) (err error) {
-	// A predecessor that was killed has left a mount that nobody answers for.
-	if err := fs.CleanStale(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	// Only root has business here: see rootMode in fs.
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o700); err != nil { // it may be there from before
-		return err
-	}
-	v.server, err = fs.Mount(dir, tree, v, fs.Options{Panicked: v.panicked})
-	return err
 }
 
 func (v *views) panicked(where string, value any, stack []byte) {
@@ -86,7 +71,7 @@ func (v *views) add(c *container) error {
 	if err != nil {
 		return err
 	}
-	cfg := emul.ContainerConfig{Group: group, PID: c.Init.PID, State: c.State}
+	cfg := emul.ContainerConfig{ID: c.ID, Start: c.key(), Group: group, PID: c.Init.PID, State: c.State}
 	if cfg.BootOffset, cfg.TimeNamespace, err = timeOffset(c.Init.PID); err != nil {
 		group.Close()
 		return err
@@ -98,15 +83,19 @@ func (v *views) add(c *container) error {
 	v.mu.Lock()
 	v.slots[c.Slot] = view
 	v.mu.Unlock()
-	if err := v.server.Add(c.Slot, c.owner()); err != nil {
-		return errors.Join(err, v.remove(c.Slot))
+	for _, t := range v.trees {
+		if err := t.server.Add(c.Slot, c.owner()); err != nil {
+			return errors.Join(err, v.remove(c.Slot))
+		}
 	}
 	return nil
 }
 
 // remove makes a container's files disappear.
 func (v *views) remove(slot fs.Slot) error {
-	v.server.Remove(slot)
+	for _, t := range v.trees {
+		t.server.Remove(slot)
+	}
 	v.mu.Lock()
 	view := v.slots[slot]
 	delete(v.slots, slot)
@@ -117,19 +106,15 @@ func (v *views) remove(slot fs.Slot) error {
 	return nil
 }
 
-// Render implements fs.Content.
-func (v *views) Render(dst []byte, slot fs.Slot, file int) ([]byte, error) {
+// container returns the one that has a slot.
+func (v *views) container(slot fs.Slot) (*emul.Container, error) {
 	v.mu.RLock()
-	view := v.slots[slot]
-	v.mu.RUnlock()
-	if view == nil {
-		return dst, errNotFound
+	defer v.mu.RUnlock()
+	c := v.slots[slot]
+	if c == nil {
+		return nil, errNotFound
 	}
-	out, err := view.Render(dst, emul.FileID(file))
-	if err != nil && !errors.Is(err, cgroupview.ErrGone) {
-		v.log.Error().Stringer("slot", slot).Str("path", emul.Files()[file].Path).Err(err).Msg("render failed")
-	}
-	return out, err
+	return c, nil
 }
 
 // state returns a container's counters, nil if it has no views.
@@ -144,13 +129,37 @@ func (v *views) state(slot fs.Slot) *emul.State {
 	return &s
 }
 
-func (v *views) path(slot fs.Slot) string { return v.server.Path(slot) }
+// path returns where on the host a slot's files are, but for the writable ones.
+func (v *views) path(slot fs.Slot) string { return v.trees[0].server.Path(slot) }
 
-func (v *views) done() <-chan struct{} { return v.server.Done() }
+// attachable returns the views of a slot that containers get.
+func (v *views) attachable(slot fs.Slot) []attach.View {
+	var all []attach.View
+	for _, t := range v.trees {
+		for _, path := range t.paths {
+			all = append(all, attach.View{
+				Path: path, Source: filepath.Join(t.server.Path(slot), path), Writable: t.writable,
+			})
+		}
+	}
+	return all
+}
+
+// paths returns the paths of the views that containers get.
+func (v *views) paths() []string {
+	var all []string
+	for _, t := range v.trees {
+		all = append(all, t.paths...)
+	}
+	return all
+}
 
 // close unmounts the views; those in containers answer with an error from now on.
 func (v *views) close() error {
-	err := v.server.Close()
+	var err error
+	for _, t := range v.trees {
+		err = errors.Join(err, t.server.Close())
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for slot, view := range v.slots {

@@ -84,7 +84,7 @@ func TestAttach(t *testing.T) {
 	}
 	pid := containerAt(t, root)
 	attached, err := onThread(func() ([]string, error) {
-		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: files, Root: root})
+		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), List: below(dir, files...), Root: root})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestAttachFollowsNoLink(t *testing.T) {
 	}
 	pid := systest.Process(t, sys.NewNS|sys.NewPID, 0).Process.Pid
 	_, err := onThread(func() ([]string, error) {
-		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: []string{"proc/uptime"}, Root: root})
+		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), List: below(dir, "proc/uptime"), Root: root})
 	})
 	if !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("got %v, want ELOOP", err)
@@ -181,7 +181,7 @@ func TestReattach(t *testing.T) {
 				t.Fatal(err)
 			}
 			attached, err := onThread(func() ([]string, error) {
-				return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), Dir: dir, Files: []string{"proc/uptime"}, Root: root})
+				return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), List: below(dir, "proc/uptime"), Root: root})
 			})
 			if tt.want != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -342,4 +342,12 @@ func onThread(f func() ([]string, error)) (out []string, err error) {
 	}()
 	<-done
 	return out, err
+}
+
+// below returns views whose sources are below dir.
+func below(dir string, paths ...string) (list []attach.View) {
+	for _, p := range paths {
+		list = append(list, attach.View{Source: filepath.Join(dir, p), Path: p})
+	}
+	return list
 }

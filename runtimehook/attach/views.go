@@ -12,14 +12,21 @@ import (
 	"cloister/internal/sys"
 )
 
-// Views says which files to put over which.
+// View is a file or directory to put over one of the container's.
+type View struct {
+	// Source is where it is, in the daemon's mount namespace.
+	Source string `json:"source"`
+	// Path is where it goes, without the slash before: "proc/meminfo".
+	Path string `json:"path"`
+	// Writable tells that the container may write to it.
+	Writable bool `json:"writable,omitempty"`
+}
+
+// Views says what to put over which of a container's files.
 type Views struct {
-	// DaemonPID is a process in the mount namespace that has Dir.
+	// DaemonPID is a process in the mount namespace that has the sources.
 	DaemonPID int
-	// Dir holds the view files.
-	Dir string
-	// Files are the paths below Dir, and below the container's root.
-	Files []string
+	List      []View
 	// Root is the container's root in its mount namespace: the path of its root
 	// file system before the runtime has changed to it, "/" afterwards.
 	Root string
@@ -62,23 +69,23 @@ func (v *Views) attach(init *sys.FD, before func(root *sys.FD, file string) erro
 		return nil, fmt.Errorf("the container's root: %w", err)
 	}
 	defer root.Close()
-	for i, file := range v.Files {
-		err := before(root, file)
+	for i, view := range v.List {
+		err := before(root, view.Path)
 		ok := false
 		if err == nil {
-			ok, err = put(trees[i], root, file)
+			ok, err = put(trees[i], root, view.Path)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return attached, fmt.Errorf("attach view /%s: %w", file, err)
+			return attached, fmt.Errorf("attach view /%s: %w", view.Path, err)
 		}
 		if ok {
-			attached = append(attached, file)
+			attached = append(attached, view.Path)
 		}
 	}
 	return attached, nil
 }
 
-// clone takes a detached copy of every view file's mount, from the mount namespace
+// clone takes a detached copy of every view's mount, from the mount namespace
 // of the daemon.
 func (v *Views) clone() ([]*sys.Tree, error) {
 	daemon, err := sys.OpenPIDNamespace(v.DaemonPID, "mnt")
@@ -89,29 +96,33 @@ func (v *Views) clone() ([]*sys.Tree, error) {
 	if err := daemon.Enter(sys.NewNS); err != nil {
 		return nil, fmt.Errorf("enter the daemon's mount namespace: %w", err)
 	}
-	trees := make([]*sys.Tree, 0, len(v.Files))
-	for _, file := range v.Files {
-		tree, err := cloneFile(filepath.Join(v.Dir, file))
+	trees := make([]*sys.Tree, 0, len(v.List))
+	for _, view := range v.List {
+		tree, err := view.clone()
 		if err != nil {
-			return trees, fmt.Errorf("view /%s: %w", file, err)
+			return trees, fmt.Errorf("view /%s: %w", view.Path, err)
 		}
 		trees = append(trees, tree)
 	}
 	return trees, nil
 }
 
-func cloneFile(path string) (*sys.Tree, error) {
-	tree, err := sys.ClonePath(path, false)
+func (v *View) clone() (*sys.Tree, error) {
+	tree, err := sys.ClonePath(v.Source, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := tree.Set(sys.ReadOnly|sys.NoSUID|sys.NoDev|sys.NoExec, false); err != nil {
+	flags := sys.NoSUID | sys.NoDev | sys.NoExec
+	if !v.Writable {
+		flags |= sys.ReadOnly
+	}
+	if err := tree.Set(flags, false); err != nil {
 		return nil, errors.Join(err, tree.Close())
 	}
 	return tree, nil
 }
 
-// put attaches a view if the target is one of the kernel's files. If the container
+// put attaches a view if the target is one of the kernel's files or directories. If the container
 // has something else there, the host's file is not visible and nothing is attached.
 func put(view *sys.Tree, root *sys.FD, file string) (bool, error) {
 	target, err := sys.OpenBeneathPath(root, file)

@@ -42,15 +42,15 @@ func prestart(client *api.Client, key, promised string, s *state) error {
 	if err != nil || views.Attached {
 		return err
 	}
-	files, err := confine(client, s, views, promise)
+	attached, err := confine(client, s, views, promise)
 	if err != nil {
 		return err
 	}
-	return client.Attached(views.Key, &api.Attached{Files: files})
+	return client.Attached(views.Key, &api.Attached{Views: attached})
 }
 
 // confine does what only the host's root can do to the container.
-func confine(client *api.Client, s *state, views *api.Views, promise *attach.Promise) (files []string, err error) {
+func confine(client *api.Client, s *state, views *api.Views, promise *attach.Promise) (attached []string, err error) {
 	if err := attach.Verify(s.PID, promise.Namespaces); err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func confine(client *api.Client, s *state, views *api.Views, promise *attach.Pro
 		}
 	}
 	return attach.Attach(s.PID, attach.Views{
-		DaemonPID: client.DaemonPID(), Dir: views.Dir, Files: views.Files, Root: s.Root,
+		DaemonPID: client.DaemonPID(), List: views.Views, Root: s.Root,
 	})
 }
 

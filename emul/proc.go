@@ -1,0 +1,13 @@
+package emul
+
+// procFiles are the files of /proc, and those of /sys that stand alone.
+var procFiles = []File{
+	derived("proc/cpuinfo", 0o444, parseCPUInfo, renderCPUInfo).stable(),
+	derived("proc/diskstats", 0o444, parseDiskstats, renderDiskstats),
+	{Path: "proc/loadavg", Mode: 0o444, render: renderLoadavg},
+	{Path: "proc/meminfo", Mode: 0o444, render: renderMeminfo},
+	derived("proc/stat", 0o444, parseBtime, renderStat).every(btimePeriod),
+	{Path: "proc/swaps", Mode: 0o444, render: renderSwaps},
+	{Path: "proc/uptime", Mode: 0o444, render: renderUptime},
+	{Path: "sys/devices/system/cpu/online", Mode: 0o444, render: renderCPUOnline},
+}

@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"cloister/cgroupview"
+	"cloister/emul"
+	"cloister/fs"
+)
+
+// viewTree is one file system with view files: those that are only read, or those
+// that can be written to.
+type viewTree struct {
+	views    *views
+	writable bool
+	server   *fs.Server
+	files    []fs.File
+	ids      []emul.FileID // of files
+	paths    []string      // of the views that containers get
+}
+
+var _ fs.Content = (*viewTree)(nil)
+
+// newViewTree lists the files of the kind. Those that this kernel doesn't have, or that
+// can't be made sense of, keep their place and are hidden.
+func newViewTree(v *views, writable bool, enabled func(path string) bool) *viewTree {
+	t := &viewTree{views: v, writable: writable}
+	all := emul.Files()
+	for _, view := range emul.Views() {
+		if view.Writable != writable {
+			continue
+		}
+		some := false
+		for _, id := range view.Files {
+			ok, err := v.host.Supported(id)
+			if err != nil {
+				v.log.Warn().Str("path", "/"+all[id].Path).Err(err).Msg("view is not attached to containers")
+			}
+			t.files = append(t.files, fs.File{Path: all[id].Path, Mode: all[id].Mode, Dir: all[id].Dir, Hidden: !ok})
+			t.ids = append(t.ids, id)
+			some = some || ok
+		}
+		if some && enabled(view.Path) {
+			t.paths = append(t.paths, view.Path)
+		}
+	}
+	return t
+}
+
+// mount mounts the tree in a directory of its own below dir.
+func (t *viewTree) mount(dir string) (err error) {
+	name := "read-only"
+	if t.writable {
+		name = "writable"
+	}
+	dir = filepath.Join(dir, name)
+	// A predecessor that was killed has left a mount that nobody answers for.
+	if err := fs.CleanStale(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	// Only root has business here: see rootMode in fs.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(filepath.Dir(dir), 0o700); err != nil { // it may be there from before
+		return err
+	}
+	t.server, err = fs.Mount(dir, t.files, t, fs.Options{Writable: t.writable, Panicked: t.views.panicked})
+	return err
+}
+
+// Render implements fs.Content.
+func (t *viewTree) Render(dst []byte, slot fs.Slot, ref fs.Ref) ([]byte, error) {
+	c, err := t.views.container(slot)
+	if err != nil {
+		return dst, err
+	}
+	out, err := c.Render(dst, t.ids[ref.File], ref.Member)
+	t.failed(slot, ref.File, err)
+	return out, err
+}
+
+// Members implements fs.Content.
+func (t *viewTree) Members(slot fs.Slot, file int) ([]int, error) {
+	c, err := t.views.container(slot)
+	if err != nil {
+		return nil, err
+	}
+	members, err := c.Members(t.ids[file])
+	t.failed(slot, file, err)
+	return members, err
+}
+
+// failed reports an error that is the host's fault rather than the order of things.
+func (t *viewTree) failed(slot fs.Slot, file int, err error) {
+	if err == nil || errors.Is(err, cgroupview.ErrGone) || errors.Is(err, emul.ErrNoMember) {
+		return
+	}
+	t.views.log.Error().Stringer("slot", slot).Str("path", t.files[file].Path).Err(err).Msg("render failed")
+}
