@@ -12,8 +12,11 @@ import (
 	"cloister/cgroupview"
 )
 
-// defaultHost is a machine with 4 CPUs, 2 memory nodes, 8 GiB of memory and 2 GiB of swap.
-// Every figure of it that a container must not see contains the digits 777.
+// defaultHost is a machine with one socket of 2 cores with 2 threads each, 8 GiB of
+// memory on 2 nodes and 2 GiB of swap, as Linux 6.18 describes it. Every figure and
+// every device of it that a container must not see contains the digits 777. What
+// every such machine has does not: cache sizes, flags, the range of a frequency. The
+// averages of loadavg and pressure are too short for a mark.
 //
 //go:embed host
 var defaultHost embed.FS
@@ -40,7 +43,7 @@ type Host struct {
 // has the files of a 4-CPU machine and no cgroups but the roots.
 func New(tb testing.TB, mode cgroupview.Mode) *Host {
 	tb.Helper()
-	h := &Host{Root: cgroupview.Root(tb.TempDir()), Mode: mode, tb: tb, written: map[string]string{}}
+	h := &Host{Root: cgroupview.Root(tempDir(tb)), Mode: mode, tb: tb, written: map[string]string{}}
 	err := fs.WalkDir(defaultHost, "host", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -54,6 +57,26 @@ func New(tb testing.TB, mode cgroupview.Mode) *Host {
 	}
 	h.mount()
 	return h
+}
+
+// memoryDir is a directory in memory, where most systems have one. A host is
+// hundreds of files, for which a disk takes much longer than the tests themselves.
+const memoryDir = "/dev/shm"
+
+// tempDir returns an empty directory that goes with the test, in memory if it can
+// be.
+func tempDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp(memoryDir, "cgrouptest")
+	if err != nil {
+		return tb.TempDir()
+	}
+	tb.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
+		}
+	})
+	return dir
 }
 
 // Write writes a file below the host's root, and the directories above it. A
