@@ -26,6 +26,7 @@ func TestGolden(t *testing.T) {
 	}{
 		{"x86-6.18", cgroupview.Hybrid, "0-1"},
 		{"x86-6.1", cgroupview.Unified, "0-3"},
+		{"x86-6.12", cgroupview.Unified, "0-1"},
 		{"arm64", cgroupview.Unified, "0-3"},
 	} {
 		t.Run(tt.host, func(t *testing.T) {
