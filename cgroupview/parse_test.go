@@ -32,20 +32,38 @@ func TestParseLimit(t *testing.T) {
 
 // The files below testdata are recorded from the kernel that their folder names.
 func TestParseMemoryStat(t *testing.T) {
-	var m Memory
-	if err := parseMemoryStat(testdata(t, "v2-6.1/memory.stat"), &m); err != nil {
-		t.Fatal(err)
+	events := map[string]MemoryEvents{
+		"v2-6.1": {
+			Pgscan: 97871, Pgsteal: 86165, PgscanDirect: 97871, PgstealDirect: 86165, Pgfault: 5991, Pgrefill: 133,
+			Pgactivate: 12932, Pgdeactivate: 133, WorkingsetRefaultFile: 64000, ThpFaultAlloc: 19, ThpCollapseAlloc: 4,
+		},
+		"v2-6.12": {
+			Pgscan: 76957, Pgsteal: 74908, PgscanDirect: 76957, PgstealDirect: 74908, Pgfault: 7275, Pgrefill: 20836,
+			Pgactivate: 1, WorkingsetRefaultFile: 52636, WorkingsetActivateFile: 45804, ThpFaultAlloc: 17, ThpCollapseAlloc: 10,
+		},
 	}
-	want := MemoryStat{
-		Anon: 53248, File: 8388608, Shmem: 8388608, Pagetables: 20480,
-		InactiveAnon: 49152, ActiveAnon: 8392704,
-		SlabReclaimable: 21576, SlabUnreclaimable: 2664, Slab: 24240,
-	}
-	if diff := cmp.Diff(want, m.Stat); diff != "" {
-		t.Errorf("memory.stat (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(MemoryEvents{Pgfault: 407, Pgactivate: 2048}, m.Events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+	for kernel, want := range map[string]MemoryStat{
+		"v2-6.1": {
+			Anon: 8683520, File: 80228352, Shmem: 6320128, KernelStack: 49152, Pagetables: 212992, Swapcached: 10219520,
+			AnonThp: 8388608, InactiveAnon: 25223168, InactiveFile: 21479424, ActiveFile: 52428800,
+			SlabReclaimable: 385544, SlabUnreclaimable: 58688, Slab: 444232,
+		},
+		"v2-6.12": {
+			Anon: 24260608, File: 74452992, Shmem: 8388608, KernelStack: 32768, Pagetables: 217088,
+			AnonThp: 20971520, ActiveAnon: 32649216, InactiveFile: 46305280, ActiveFile: 19759104,
+			SlabReclaimable: 928408, SlabUnreclaimable: 38800, Slab: 967208,
+		},
+	} {
+		var m Memory
+		if err := parseMemoryStat(testdata(t, kernel+"/memory.stat"), &m); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, m.Stat); diff != "" {
+			t.Errorf("%s: memory.stat (-want +got):\n%s", kernel, diff)
+		}
+		if diff := cmp.Diff(events[kernel], m.Events); diff != "" {
+			t.Errorf("%s: events (-want +got):\n%s", kernel, diff)
+		}
 	}
 }
 
@@ -55,13 +73,13 @@ func TestParseMemoryStatV1(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := MemoryStat{
-		File: 308281344, Anon: 11567104, Shmem: 9003008, FileMapped: 10866688, FileDirty: 24657920,
-		InactiveAnon: 5341184, ActiveAnon: 1560576, InactiveFile: 115732480, ActiveFile: 183545856, Unevictable: 13578240,
+		File: 49586176, Anon: 49549312, Shmem: 6553600,
+		InactiveAnon: 56033280, ActiveAnon: 69632, InactiveFile: 37519360, ActiveFile: 5496832,
 	}
 	if diff := cmp.Diff(want, m.Stat); diff != "" {
 		t.Errorf("memory.stat (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(MemoryEvents{Pgfault: 9262554, Pgmajfault: 4555}, m.Events); diff != "" {
+	if diff := cmp.Diff(MemoryEvents{Pgfault: 75942, Pgmajfault: 1}, m.Events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -98,7 +116,7 @@ func TestParseMemoryStatIgnoresWhatItDoesNotKnow(t *testing.T) {
 
 func TestParseCPUTime(t *testing.T) {
 	var got CPUTime
-	if err := parseCPUStat(testdata(t, "v2-6.1/cpu.stat"), &got); err != nil || got != (CPUTime{User: 63403000, System: 114125000}) {
+	if err := parseCPUStat(testdata(t, "v2-6.1/cpu.stat"), &got); err != nil || got != (CPUTime{User: 6150159000, System: 11937476000}) {
 		t.Errorf("recorded cpu.stat = %v, %v", got, err)
 	}
 	err := parseCPUStat([]byte("usage_usec 30\nuser_usec 10\nsystem_usec 20\nnice_usec 5\nnr_periods 7\n"), &got)
@@ -125,8 +143,13 @@ func TestParseCPUTime(t *testing.T) {
 }
 
 func TestParseIOStat(t *testing.T) {
-	got, err := parseIOStat([]byte("8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6 cost.vrate=100.00\n8:0 \n"), nil)
-	want := []DeviceIO{{Major: 8, Minor: 16, RBytes: 1, WBytes: 2, RIOs: 3, WIOs: 4, DBytes: 5, DIOs: 6}, {Major: 8}}
+	got, err := parseIOStat(testdata(t, "v2-6.1/io.stat"), nil)
+	want := []DeviceIO{{Major: 254, Minor: 16, WBytes: 17625088, WIOs: 4303}, {Major: 254, RBytes: 262148096, RIOs: 2001, WBytes: 157286400, WIOs: 137}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("recorded io.stat: %v (-want +got):\n%s", err, diff)
+	}
+	got, err = parseIOStat([]byte("8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6 cost.vrate=100.00\n8:0 \n"), nil)
+	want = []DeviceIO{{Major: 8, Minor: 16, RBytes: 1, WBytes: 2, RIOs: 3, WIOs: 4, DBytes: 5, DIOs: 6}, {Major: 8}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("io.stat: %v (-want +got):\n%s", err, diff)
 	}
