@@ -96,10 +96,10 @@ func TestMemoryStatKeysAreExact(t *testing.T) {
 		t.Errorf("v2 (-want +got):\n%s", diff)
 	}
 	m = Memory{}
-	if err := parseMemoryStatV1([]byte("rss 9\nrss_huge 9\ntotal_rss_huge 1\ntotal_rss 2\n"), &m); err != nil {
+	if err := parseMemoryStatV1([]byte("rss 9\nrss_huge 9\ntotal_rss_huge 1\ntotal_rss 2\nmapped_file 9\ntotal_mapped_file 3\ndirty 9\ntotal_dirty 4\ntotal_unevictable 5\n"), &m); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(MemoryStat{AnonThp: 1, Anon: 2}, m.Stat); diff != "" {
+	if diff := cmp.Diff(MemoryStat{AnonThp: 1, Anon: 2, FileMapped: 3, FileDirty: 4, Unevictable: 5}, m.Stat); diff != "" {
 		t.Errorf("v1 (-want +got):\n%s", diff)
 	}
 }
