@@ -67,9 +67,18 @@ func goldenValues(v *cgrouptest.Values) {
 	}
 }
 
-// copyHost replaces files of the fake host by those that testdata has of it.
+// copyHost replaces files of the fake host by those that testdata has of it. The
+// fake host's own CPUs and nodes go if testdata has any.
 func copyHost(h *cgrouptest.Host, name string) error {
 	host := os.DirFS("testdata/hosts/" + name)
+	for _, dir := range []string{"sys/devices/system/cpu", "sys/devices/system/node"} {
+		if _, err := fs.Stat(host, dir); err != nil {
+			continue
+		}
+		if err := os.RemoveAll(h.Root.Path(dir)); err != nil {
+			return err
+		}
+	}
 	return fs.WalkDir(host, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
