@@ -1,5 +1,6 @@
 // Package cgroupview reads what a cgroup allows and what it has used: memory,
-// swap, CPU bandwidth, CPU set, CPU time, block I/O and tasks.
+// swap, CPU bandwidth, CPU and memory node sets, CPU time, block I/O, pressure and
+// tasks.
 //
 // It knows the text formats of the kernel's cgroup files and the shape of the
 // hierarchies. It knows nothing of containers' pseudo-files, of mounts or of

@@ -87,10 +87,6 @@ func (d *dir) file(level int, name string) *file {
 	return &file{dir: d, name: strings.Repeat("../", level) + name, level: level, fd: -1}
 }
 
-// errAbsent says that the kernel offers no such file here: the controller is
-// off, or the kernel lacks the feature. It stays inside the package.
-var errAbsent = errors.New("no such file")
-
 // read returns the content of the file with one pread into *buf, which grows as
 // needed and is overwritten by the next read.
 func (f *file) read(buf *[]byte) ([]byte, error) {
@@ -138,11 +134,12 @@ func (f *file) missing() error {
 	if f.level == 0 {
 		f.dir.absent = true
 	}
-	return errAbsent
+	return ErrAbsent
 }
 
+// close closes the file, which a later read opens again. A nil file is closed.
 func (f *file) close() {
-	if f.fd >= 0 {
+	if f != nil && f.fd >= 0 {
 		unix.Close(f.fd)
 		f.fd = -1
 	}
@@ -154,7 +151,7 @@ func (f *file) path() string { return f.dir.path + "/" + f.name }
 // error, if the kernel offers no such file.
 func (f *file) parse(buf *[]byte, parse func([]byte) error) (bool, error) {
 	b, err := f.read(buf)
-	if errors.Is(err, errAbsent) {
+	if errors.Is(err, ErrAbsent) {
 		return false, nil
 	}
 	if err == nil {
@@ -163,6 +160,15 @@ func (f *file) parse(buf *[]byte, parse func([]byte) error) (bool, error) {
 		}
 	}
 	return err == nil, err
+}
+
+// orGone turns the answer of parse into ErrGone if the file is not there because
+// the cgroup is not.
+func (f *file) orGone(ok bool, err error) error {
+	if err == nil && !ok && f.dir.gone() {
+		return fmt.Errorf("read %s: %w", f.path(), ErrGone)
+	}
+	return err
 }
 
 // limit reads a file that holds one limit or one counter.

@@ -3,16 +3,18 @@ package cgroupview
 import "fmt"
 
 // Group is an open cgroup: one directory descriptor per hierarchy, and the
-// files of the cgroup and its ancestors, which are opened at the first Read and
-// then kept.
+// files of the cgroup and its ancestors, which are opened when they are first read
+// and then kept.
 //
-// Read and Park need exclusive use of the Group. Tasks and Populated may run
-// beside them, but nothing may run beside Close.
+// Read, NUMA, Pressure and Park need exclusive use of the Group. Tasks, Populated
+// and OpenPressure may run beside them, but nothing may run beside Close.
 type Group struct {
-	dirs    []*dir
-	readers []reader
-	tasks   *dir // where the tasks are listed; nil if the cgroup is the root everywhere
-	buf     []byte
+	dirs     []*dir
+	readers  []reader
+	numa     *file           // nil if the cgroup has no memory of its own
+	pressure *pressureReader // nil if the cgroup has no pressure of its own
+	tasks    *dir            // where the tasks are listed; nil if the cgroup is the root everywhere
+	buf      []byte
 }
 
 // bufSize is enough for all files but those with a line per CPU or device, for
@@ -71,6 +73,13 @@ func (l *Layout) Open(p Paths) (*Group, error) {
 		if d.own() || !c.own {
 			g.readers = append(g.readers, newReader(d))
 		}
+		if d.own() && c.v1 == "memory" {
+			g.numa = d.file(0, "memory.numa_stat")
+		}
+	}
+	if err := g.openPressure(open, l, p); err != nil {
+		g.Close()
+		return nil, err
 	}
 	return g, nil
 }
@@ -103,14 +112,12 @@ func (g *Group) openDir(open map[*hierarchy]*dir, h *hierarchy, path string) (*d
 // been removed; after any error the content of u is undefined.
 func (g *Group) Read(u *Usage) error {
 	u.reset()
-	if g.buf == nil {
-		g.buf = make([]byte, bufSize)
-	}
+	buf := g.buffer()
 	for _, d := range g.dirs {
 		d.absent = false
 	}
 	for _, r := range g.readers {
-		if err := r.read(&g.buf, u); err != nil {
+		if err := r.read(buf, u); err != nil {
 			return err
 		}
 	}
@@ -122,12 +129,21 @@ func (g *Group) Read(u *Usage) error {
 	return nil
 }
 
+func (g *Group) buffer() *[]byte {
+	if g.buf == nil {
+		g.buf = make([]byte, bufSize)
+	}
+	return &g.buf
+}
+
 // Park closes the files, each of which costs a page of kernel memory, of a
 // cgroup that is not read at present. The next Read opens them again.
 func (g *Group) Park() {
 	for _, r := range g.readers {
 		r.close()
 	}
+	g.numa.close()
+	g.pressure.close()
 	g.buf = nil
 }
 
@@ -137,5 +153,5 @@ func (g *Group) Close() {
 	for _, d := range g.dirs {
 		d.close()
 	}
-	g.readers, g.dirs, g.tasks = nil, nil, nil
+	*g = Group{}
 }

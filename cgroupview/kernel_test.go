@@ -62,6 +62,16 @@ func TestKernel(t *testing.T) {
 		t.Errorf("tasks %v, %v, want %d among them", tasks, err, child.pid)
 	}
 
+	nodes, numa, err := g.NUMA(nil)
+	if err != nil || numa != k.has("memory.numa_stat") || numa && nodes[0].Anon < 8*mib {
+		t.Errorf("memory by node %+v, %v, %v, want 8 MiB", nodes, numa, err)
+	}
+	text, pressure, err := g.Pressure(nil, "cpu")
+	if err != nil || pressure != k.has("cpu.pressure") {
+		t.Errorf("pressure %q, %v, %v, want what cpu.pressure has", text, pressure, err)
+	}
+	t.Logf("%+v\n%s", nodes, text)
+
 	child.stop()
 	k.remove()
 	if err := g.Read(&u); !errors.Is(err, cgroupview.ErrGone) {
@@ -69,6 +79,12 @@ func TestKernel(t *testing.T) {
 	}
 	if _, err := g.Tasks(nil, 1); !errors.Is(err, cgroupview.ErrGone) {
 		t.Errorf("Tasks of a removed cgroup: %v, want ErrGone", err)
+	}
+	if _, _, err := g.NUMA(nil); numa && !errors.Is(err, cgroupview.ErrGone) {
+		t.Errorf("NUMA of a removed cgroup: %v, want ErrGone", err)
+	}
+	if _, _, err := g.Pressure(nil, "cpu"); pressure && !errors.Is(err, cgroupview.ErrGone) {
+		t.Errorf("Pressure of a removed cgroup: %v, want ErrGone", err)
 	}
 }
 

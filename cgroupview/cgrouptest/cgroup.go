@@ -29,6 +29,13 @@ type Values struct {
 	CPUTime                  []cgroupview.CPUTime // by CPU
 	IO                       []cgroupview.DeviceIO
 	Tasks                    []int
+
+	// NUMA is the memory by node. A kernel built without CONFIG_NUMA, nil here,
+	// has none.
+	NUMA []cgroupview.NodeMemory
+	// Pressure is the content of the pressure files by resource; nil for a kernel
+	// without. On a hybrid host they put the cgroup into the cgroup2 tree, too.
+	Pressure map[string]string
 }
 
 // Cgroup makes the cgroup with an absolute path and those above it, idle and
@@ -64,6 +71,9 @@ func (c *Cgroup) Paths() cgroupview.Paths {
 	switch c.host.Mode {
 	case cgroupview.Hybrid:
 		p.Unified = "/"
+		if c.values.Pressure != nil {
+			p.Unified = c.path
+		}
 	case cgroupview.Unified:
 		p.Unified = c.path
 	}
@@ -83,8 +93,15 @@ func (c *Cgroup) Open() *cgroupview.Group {
 // Remove removes the cgroup from every hierarchy.
 func (c *Cgroup) Remove() {
 	c.host.tb.Helper()
+	var dirs []string
 	for _, mount := range v1Mounts {
-		if err := os.RemoveAll(c.host.Root.Path(c.dir(mount))); err != nil {
+		dirs = append(dirs, c.dir(mount))
+	}
+	if c.host.Mode == cgroupview.Hybrid {
+		dirs = append(dirs, c.host.unifiedDir()+c.path)
+	}
+	for _, dir := range dirs {
+		if err := os.RemoveAll(c.host.Root.Path(dir)); err != nil {
 			c.host.tb.Fatal(err)
 		}
 	}
@@ -110,6 +127,8 @@ func (c *Cgroup) Update(change func(*Values)) {
 	} else {
 		c.writeV1(&c.values)
 	}
+	c.writeNUMA(c.values.NUMA)
+	c.writePressure(c.values.Pressure)
 }
 
 func (c *Cgroup) write(controller, name, format string, args ...any) {

@@ -13,6 +13,9 @@ import (
 // closes it. The zero value is not usable.
 type FD struct{ fd int }
 
+// NewFD takes over a descriptor that is close-on-exec.
+func NewFD(fd int) *FD { return &FD{fd} }
+
 // OpenPath opens path with O_PATH: a handle on the file itself that gives no
 // access to its content and does not trigger opens of devices or sockets. A
 // symbolic link at the end is followed.
@@ -71,6 +74,12 @@ func (f *FD) RealPath() (string, error) {
 		return "", fmt.Errorf("name of open file: %w", err)
 	}
 	return p, nil
+}
+
+// Write makes one write call: a kernel file takes a command whole or not at all.
+func (f *FD) Write(b []byte) (int, error) {
+	n, err := unix.Write(f.fd, b)
+	return max(n, 0), os.NewSyscallError("write", err)
 }
 
 // Close gives the descriptor back.
