@@ -71,6 +71,16 @@ func TestKernel(t *testing.T) {
 		t.Errorf("pressure %q, %v, %v, want what cpu.pressure has", text, pressure, err)
 	}
 	t.Logf("%+v\n%s", nodes, text)
+	if trigger, err := g.OpenPressure("cpu"); pressure {
+		if err == nil {
+			_, err = io.WriteString(trigger, "some 150000 2000000\x00")
+		}
+		if err != nil {
+			t.Errorf("trigger: %v", err)
+		} else if err := trigger.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 
 	child.stop()
 	k.remove()

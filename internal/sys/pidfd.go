@@ -45,12 +45,10 @@ func WriteTo(pid, fd int, text string) error {
 
 // ExitWatcher tells when processes end. One goroutine waits for all of them.
 type ExitWatcher struct {
-	epoll *FD
-	wake  *FD           // eventfd that ends the goroutine
-	done  chan struct{} // closed by the goroutine
+	loop *epollLoop
 
 	mu      sync.Mutex
-	watched map[int32]watch // by pidfd number, guarded by mu
+	watched map[uint64]watch // by pidfd number, guarded by mu
 }
 
 type watch struct {
@@ -60,20 +58,12 @@ type watch struct {
 
 // NewExitWatcher starts a watcher.
 func NewExitWatcher() (*ExitWatcher, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	loop, err := newEpollLoop()
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return nil, err
 	}
-	w := &ExitWatcher{epoll: &FD{ep}, watched: map[int32]watch{}, done: make(chan struct{})}
-	ev, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, errors.Join(os.NewSyscallError("eventfd", err), w.epoll.Close())
-	}
-	w.wake = &FD{ev}
-	if err := w.add(ev); err != nil {
-		return nil, errors.Join(err, w.wake.Close(), w.epoll.Close())
-	}
-	go w.run()
+	w := &ExitWatcher{loop: loop, watched: map[uint64]watch{}}
+	go loop.run(w.end)
 	return w, nil
 }
 
@@ -82,52 +72,27 @@ func NewExitWatcher() (*ExitWatcher, error) {
 func (w *ExitWatcher) Watch(process *FD, ended func()) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.add(process.fd); err != nil {
+	id := uint64(process.fd)
+	if err := w.loop.add(process.fd, unix.EPOLLIN, id); err != nil {
 		return errors.Join(err, process.Close())
 	}
-	w.watched[int32(process.fd)] = watch{process, ended}
+	w.watched[id] = watch{process, ended}
 	return nil
 }
 
-func (w *ExitWatcher) add(fd int) error {
-	err := unix.EpollCtl(w.epoll.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
-	return os.NewSyscallError("epoll_ctl", err)
-}
-
-func (w *ExitWatcher) run() {
-	defer close(w.done)
-	events := make([]unix.EpollEvent, 64)
-	for {
-		n, err := unix.EpollWait(w.epoll.fd, events, -1)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			panic(fmt.Sprintf("sys: epoll_wait on an own descriptor: %v", err))
-		}
-		for _, ev := range events[:n] {
-			if int(ev.Fd) == w.wake.fd {
-				return
-			}
-			w.end(ev.Fd)
-		}
-	}
-}
-
-func (w *ExitWatcher) end(fd int32) {
+func (w *ExitWatcher) end(id uint64, _ uint32) {
 	w.mu.Lock()
-	ended, ok := w.watched[fd]
+	ended, ok := w.watched[id]
 	if !ok || !hasEnded(ended.process) {
 		w.mu.Unlock()
 		return
 	}
-	delete(w.watched, fd)
+	delete(w.watched, id)
 	w.mu.Unlock()
-	// Closing alone does not take it out of the epoll set while a child that is
-	// between fork and exec has a copy: epoll would go on to report the number,
-	// which by then may be that of another process.
-	if err := unix.EpollCtl(w.epoll.fd, unix.EPOLL_CTL_DEL, int(fd), nil); err != nil {
-		panic(fmt.Sprintf("sys: epoll_ctl on own descriptors: %v", err))
+	// Otherwise epoll could go on to report the number, which by then may be that
+	// of another process.
+	if err := w.loop.remove(ended.process.fd); err != nil {
+		panic(fmt.Sprintf("sys: %v on own descriptors", err))
 	}
 	_ = ended.process.Close() // only read from
 	ended.ended()
@@ -142,14 +107,12 @@ func hasEnded(process *FD) bool {
 
 // Close ends the watcher; nothing is called any more when it returns.
 func (w *ExitWatcher) Close() error {
-	one := [8]byte{1}
-	if _, err := unix.Write(w.wake.fd, one[:]); err != nil {
-		return os.NewSyscallError("write eventfd", err)
+	if err := w.loop.stop(); err != nil {
+		return err
 	}
-	<-w.done
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	errs := []error{w.epoll.Close(), w.wake.Close()}
+	errs := []error{w.loop.close()}
 	for _, e := range w.watched {
 		errs = append(errs, e.process.Close())
 	}
