@@ -64,8 +64,8 @@ func (l *Layout) ownUnified(p Paths) bool {
 // Pressure appends the content of RESOURCE.pressure of the cgroup to dst, as it is
 // and after a check of its format; resource is "cpu", "memory", "io" or "irq". It
 // reports false if there is none: the kernel does not account it, or the cgroup is
-// not, or is the root, in the cgroup2 tree.
-// Pressure returns ErrGone if the cgroup has been removed.
+// not, or is the root, in the cgroup2 tree. Pressure returns ErrGone if the cgroup
+// has been removed.
 func (g *Group) Pressure(dst []byte, resource string) ([]byte, bool, error) {
 	f, err := g.pressure.file(resource)
 	if f == nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"cloister/cgroupview"
 	"cloister/cgroupview/cgrouptest"
 )
@@ -99,6 +101,21 @@ func TestPressureAbsent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Kernels before 5.14 that are started with psi=0 have the files, but no content.
+// A file of lo's that says the same stands in for them.
+func TestPressureDisabled(t *testing.T) {
+	const refuses = "/sys/class/net/lo/phys_port_id"
+	if _, err := os.ReadFile(refuses); !errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skipf("needs a file that answers EOPNOTSUPP: %v", err)
+	}
+	h := cgrouptest.New(t, cgroupview.Unified)
+	c := h.Cgroup("/c")
+	if err := os.Symlink(refuses, h.Root.Path(c.PressureFile("cpu"))); err != nil {
+		t.Fatal(err)
+	}
+	wantPressure(t, open(t, c), "cpu", "")
 }
 
 func TestPressureGone(t *testing.T) {
