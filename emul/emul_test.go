@@ -1,6 +1,7 @@
 package emul
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -138,6 +139,11 @@ func paths(tb testing.TB, c *Container) (all []string) {
 			tb.Fatal(err)
 		} else if !ok || f.Dir {
 			continue
+		}
+		if f.group != nil {
+			if _, err := c.Render(nil, FileID(id), 0); errors.Is(err, ErrNoPressure) {
+				continue
+			}
 		}
 		members := []int{0}
 		if f.series != noSeries {

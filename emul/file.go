@@ -84,7 +84,7 @@ type input struct {
 
 // files are the emulated files. An index is part of node ids: new files are
 // appended, and none is ever moved or taken out.
-var files = tabulate(procFiles)
+var files = tabulate(procFiles, pressureFiles)
 
 // Files returns the emulated files; a FileID is an index of the result.
 func Files() []File { return slices.Clone(files) }
@@ -110,9 +110,6 @@ type View struct {
 // what this package doesn't know is not there.
 var directories = []string{}
 
-// writable are the directories whose files can be written to.
-var writable = "proc/pressure/"
-
 // Views returns the views that the emulated files make up.
 func Views() []View {
 	var views []View
@@ -123,7 +120,7 @@ func Views() []View {
 		if !ok {
 			i = len(views)
 			index[path] = i
-			views = append(views, View{Path: path, Writable: strings.HasPrefix(path, writable)})
+			views = append(views, View{Path: path, Writable: f.Mode&0o222 != 0 && !f.Dir})
 		}
 		views[i].Files = append(views[i].Files, FileID(id))
 	}

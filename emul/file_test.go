@@ -1,30 +1,24 @@
 package emul
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"cloister/cgroupview"
 )
 
-// The index of a file is part of node ids in use: this list only grows.
+// The index of a file is part of node ids in use: testdata/files only grows at its end.
 func TestFileIDsStay(t *testing.T) {
-	want := []string{
-		"proc/cpuinfo", "proc/diskstats", "proc/loadavg", "proc/meminfo",
-		"proc/stat", "proc/swaps", "proc/uptime", "sys/devices/system/cpu/online",
-	}
-	var got []string
+	var got strings.Builder
 	for _, f := range Files() {
-		got = append(got, f.Path)
+		fmt.Fprintf(&got, "%04o %s\n", f.Mode, f.Path)
 		if f.Mode&^0o777 != 0 || f.Mode == 0 {
 			t.Errorf("%s has mode %o", f.Path, f.Mode)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
-	}
+	compareGolden(t, "testdata/files", got.String())
 }
 
 func TestSupported(t *testing.T) {

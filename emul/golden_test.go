@@ -54,6 +54,9 @@ func goldenValues(v *cgrouptest.Values) {
 	v.SwapMax, v.SwapCurrent = 256*mib, 10*mib
 	v.Bandwidth = cgroupview.Bandwidth{Quota: 150000, Period: 100000}
 	v.CPUs = "0-1"
+	v.Pressure = map[string]string{
+		"cpu": cgrouptest.Pressure(1000), "io": cgrouptest.Pressure(2000), "memory": cgrouptest.Pressure(3000),
+	}
 	v.CPUTime[1] = cgroupview.CPUTime{User: uint64(12 * time.Second), System: uint64(3 * time.Second)}
 	v.IO = []cgroupview.DeviceIO{
 		{Major: 254, RBytes: 20 * mib, RIOs: 160, WBytes: 4 * mib, WIOs: 33},

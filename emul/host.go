@@ -39,7 +39,8 @@ type Host struct {
 	sample  cached[hostSample]
 	origins origins
 
-	loads *loadSampler
+	loads  *loadSampler
+	events lazyWatcher // of pressure
 }
 
 // hostSample is what every sample of a container is measured against.
@@ -49,7 +50,7 @@ type hostSample struct {
 	nodes   cgroupview.CPUSet // memory nodes
 }
 
-// NewHost returns a Host, whose sampling goroutine runs until Close. It fails if
+// NewHost returns a Host, whose goroutines run until Close. It fails if
 // the host's memory or set of CPUs cannot be read.
 func NewHost(opts HostOptions) (*Host, error) {
 	h := &Host{root: opts.Root, period: opts.Period, now: opts.Clock, syncClock: func() {}}
@@ -73,10 +74,11 @@ func NewHost(opts HostOptions) (*Host, error) {
 	return h, nil
 }
 
-// Close stops the sampling of loads and waits for its end. Containers of the
-// host must not be used afterwards.
+// Close stops the goroutines and waits for their end. Containers of the host must
+// not be used afterwards.
 func (h *Host) Close() {
 	h.loads.close()
+	h.events.close()
 	h.closeFiles()
 }
 

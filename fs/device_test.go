@@ -37,6 +37,9 @@ func dialFake(t *testing.T, b *superblock) (*device, *fakeKernel) {
 	}
 	k := &fakeKernel{t: t, file: os.NewFile(uintptr(pair[1]), "kernel")}
 	d := newDevice(os.NewFile(uintptr(pair[0]), "device"), b, b.panicked)
+	if b.writer != nil {
+		d.join(b)
+	}
 	k.send(opInit, 1, 0, initIn(7, 45))
 	if err := d.start(); err != nil {
 		t.Fatal(err)

@@ -58,15 +58,20 @@ func connect(dir string, sb *superblock) (*device, error) {
 		return nil, err
 	}
 	dev := newDevice(file, sb, sb.panicked)
-	sb.attrChanged, sb.wake = dev.invalAttr, dev.wakePoller
-	if sb.writer != nil {
-		dev.poll = sb.poll
-	}
+	dev.join(sb)
 	if err := dev.start(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("mount at %s: %w", dir, err)
 	}
 	return dev, nil
+}
+
+// join lets the two call each other.
+func (d *device) join(sb *superblock) {
+	sb.attrChanged, sb.wake = d.invalAttr, d.wakePoller
+	if sb.writer != nil {
+		d.poll = sb.poll
+	}
 }
 
 func anyServer(string) error { return nil }

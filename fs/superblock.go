@@ -151,8 +151,9 @@ func (b *superblock) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, o
 	}
 	out.NodeId = uint64(p.id)
 	out.Attr = b.attr(p)
-	if p.node == nil || !p.node.series { // a member may go
-		out.SetEntryTimeout(cacheTime)
+	out.SetEntryTimeout(cacheTime)
+	if p.node.series { // a member may go
+		out.SetEntryTimeout(0)
 	}
 	out.SetAttrTimeout(cacheTime)
 	return fuse.OK

@@ -174,7 +174,8 @@ func (h *host) settled() {
 		s, err := h.client.Status()
 		return err == nil && s.Containers == 0 && s.IDRegion.Used == 0
 	})
-	for _, dir := range []string{filepath.Join(h.runDir, "containers"), filepath.Join(h.runDir, "views")} {
+	for _, dir := range []string{"containers", "views/read-only", "views/writable"} {
+		dir = filepath.Join(h.runDir, dir)
 		if names := h.list(dir); len(names) != 0 {
 			h.t.Errorf("%s still holds %v", dir, names)
 		}

@@ -81,21 +81,21 @@ func TestEmptyFilesAfterAPowerFailure(t *testing.T) {
 	h.settled()
 }
 
-// What is mounted there says so itself; this is about the directory below.
 func TestViewsDirectoryIsRootsAlone(t *testing.T) {
 	h := newHost(t)
 	dir := filepath.Join(h.runDir, "views")
-	check := func(when string, want os.FileMode) {
+	check := func(when, dir string, want os.FileMode) {
 		t.Helper()
 		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: got %v, %v, want mode %#o", when, info, err, want)
 		}
 	}
-	check("mounted", 0o500)
+	check("mounted", filepath.Join(dir, "read-only"), 0o500)
+	check("mounted", filepath.Join(dir, "writable"), 0o500)
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
-	check("after the end", 0o700)
+	check("after the end", dir, 0o700)
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestViewsDirectoryIsRootsAlone(t *testing.T) {
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
-	check("of an older daemon", 0o700)
+	check("of an older daemon", dir, 0o700)
 }
 
 func TestBundlesAreRemoved(t *testing.T) {

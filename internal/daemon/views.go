@@ -158,7 +158,7 @@ func (v *views) paths() []string {
 func (v *views) close() error {
 	var err error
 	for _, t := range v.trees {
-		err = errors.Join(err, t.server.Close())
+		err = errors.Join(err, t.close())
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

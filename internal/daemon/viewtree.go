@@ -15,13 +15,14 @@ import (
 type viewTree struct {
 	views    *views
 	writable bool
+	dir      string
 	server   *fs.Server
 	files    []fs.File
 	ids      []emul.FileID // of files
 	paths    []string      // of the views that containers get
 }
 
-var _ fs.Content = (*viewTree)(nil)
+var _ fs.Writer = (*viewTree)(nil)
 
 // newViewTree lists the files of the kind. Those that this kernel doesn't have, or that
 // can't be made sense of, keep their place and are hidden.
@@ -55,20 +56,25 @@ func (t *viewTree) mount(dir string) (err error) {
 	if t.writable {
 		name = "writable"
 	}
-	dir = filepath.Join(dir, name)
+	t.dir = filepath.Join(dir, name)
 	// A predecessor that was killed has left a mount that nobody answers for.
-	if err := fs.CleanStale(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := fs.CleanStale(t.dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	// Only root has business here: see rootMode in fs.
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chmod(filepath.Dir(dir), 0o700); err != nil { // it may be there from before
+	if err := os.Chmod(dir, 0o700); err != nil { // it may be there from before
 		return err
 	}
-	t.server, err = fs.Mount(dir, t.files, t, fs.Options{Writable: t.writable, Panicked: t.views.panicked})
+	t.server, err = fs.Mount(t.dir, t.files, t, fs.Options{Writable: t.writable, Panicked: t.views.panicked})
 	return err
+}
+
+// close unmounts the tree.
+func (t *viewTree) close() error {
+	return errors.Join(t.server.Close(), os.Remove(t.dir))
 }
 
 // Render implements fs.Content.
@@ -93,10 +99,25 @@ func (t *viewTree) Members(slot fs.Slot, file int) ([]int, error) {
 	return members, err
 }
 
+// Write implements fs.Writer.
+func (t *viewTree) Write(slot fs.Slot, ref fs.Ref, data []byte, fired func()) (fs.Watch, error) {
+	c, err := t.views.container(slot)
+	if err != nil {
+		return nil, err
+	}
+	trigger, err := c.Write(t.ids[ref.File], data, fired)
+	if err != nil {
+		return nil, err // not nil as an interface
+	}
+	return trigger, nil
+}
+
 // failed reports an error that is the host's fault rather than the order of things.
 func (t *viewTree) failed(slot fs.Slot, file int, err error) {
-	if err == nil || errors.Is(err, cgroupview.ErrGone) || errors.Is(err, emul.ErrNoMember) {
-		return
+	for _, expected := range []error{nil, cgroupview.ErrGone, emul.ErrNoMember, emul.ErrNoPressure} {
+		if errors.Is(err, expected) {
+			return
+		}
 	}
 	t.views.log.Error().Stringer("slot", slot).Str("path", t.files[file].Path).Err(err).Msg("render failed")
 }
