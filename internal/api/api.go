@@ -97,6 +97,8 @@ type Rules struct {
 	Policy policy.Lists `json:"policy"`
 	// Bundles is the directory of the bundles of `cloister run`.
 	Bundles string `json:"bundles"`
+	// Views are the paths of the files that containers get in place of the host's.
+	Views []string `json:"views"`
 }
 
 // Registration announces a container that is about to be created.
@@ -160,6 +162,14 @@ type Views struct {
 	IDs idrange.Range `json:"ids"`
 	// StageDir is the directory where the container's mounts were staged.
 	StageDir string `json:"stageDir"`
+}
+
+// Nested asks for views of a cgroup below that of a container: of a container in the
+// container, say.
+type Nested struct {
+	Cgroups cgroupview.Paths `json:"cgroups"`
+	// PID is the first process there; the time in the views begins with it.
+	PID int `json:"pid"`
 }
 
 // Attached is what the hook reports in the end.

@@ -109,6 +109,18 @@ func (c *Client) Attached(key string, a *Attached) error {
 	return err
 }
 
+// Nest makes views of a cgroup below that of a running container. They last until
+// Unnest or the end of the container, whichever is first.
+func (c *Client) Nest(key string, n *Nested) (*Views, error) {
+	return call[Views](c, http.MethodPost, "containers/"+url.PathEscape(key)+"/views", n)
+}
+
+// Unnest takes views back by their key. It is no error if there are none.
+func (c *Client) Unnest(key, nested string) error {
+	_, err := call[struct{}](c, http.MethodDelete, "containers/"+url.PathEscape(key)+"/views/"+url.PathEscape(nested), nil)
+	return err
+}
+
 // Refused tells the daemon, for its log, why a container was not started. Engines
 // pass on such reasons only in part.
 func (c *Client) Refused(r *Refusal) error {

@@ -96,6 +96,7 @@ func (d *Daemon) open() (err error) {
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),
 	}
+	d.registry.saver = startSaver(d.registry)
 	d.registry.trash.start()
 	if err := d.registry.adopt(); err != nil {
 		return err

@@ -36,6 +36,12 @@ func (d *Daemon) handler() http.Handler {
 	route("PUT /v1/containers/{key}/attached", withBody(func(req *http.Request, a api.Attached) (any, error) {
 		return nil, d.registry.attached(req.PathValue("key"), a)
 	}))
+	route("POST /v1/containers/{key}/views", withBody(func(req *http.Request, n api.Nested) (any, error) {
+		return d.registry.nest(req.PathValue("key"), n)
+	}))
+	route("DELETE /v1/containers/{key}/views/{nested}", func(req *http.Request) (any, error) {
+		return nil, d.registry.unnest(req.PathValue("key"), req.PathValue("nested"))
+	})
 	route("POST /v1/refusals", withBody(func(_ *http.Request, r api.Refusal) (any, error) {
 		d.log.Warn().Str("cid", r.ID).Str("by", r.By).Str("reason", r.Reason).Msg("container refused")
 		return nil, nil

@@ -39,6 +39,7 @@ type registry struct {
 	runtimes *runtimes
 
 	background *background // attaches views again
+	saver      *saver
 
 	mu         sync.Mutex
 	containers map[string]*container // by key, guarded by mu
@@ -54,6 +55,8 @@ type container struct {
 	record
 	phase phase
 	undo  []func() error // what release has to give back, last first; guarded by mu
+	// nested are the views of cgroups below the container's; guarded by mu.
+	nested map[fs.Slot]struct{}
 }
 
 // phase is how far a container has come.
@@ -293,17 +296,11 @@ func (r *registry) close() error {
 	r.closed = true
 	r.mu.Unlock()
 	r.background.close()
+	r.saver.close()
 	errs := []error{r.exits.Close()}
 	r.trash.close()
 	for _, c := range r.all() {
-		c.mu.Lock()
-		if c.phase == running {
-			if s := r.views.state(c.Slot); s != nil {
-				c.State = s
-			}
-			errs = append(errs, r.store.put(&c.record))
-		}
-		c.mu.Unlock()
+		errs = append(errs, r.saveState(c))
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"cloister/emul"
 	"cloister/fs"
 	"cloister/internal/api"
 	"cloister/runtimehook/idrange"
@@ -148,7 +149,8 @@ func (r *registry) verifyIDs(c *container) error {
 
 // show makes the container's view files appear.
 func (r *registry) show(c *container) error {
-	if err := r.views.add(c); err != nil {
+	cfg := emul.ContainerConfig{ID: c.ID, Start: c.key(), PID: c.Init.PID, State: c.State}
+	if err := r.views.add(c.Slot, c.owner(), c.Cgroups, cfg); err != nil {
 		return fmt.Errorf("views of container %s: %w", c.ID, err)
 	}
 	c.undo = append(c.undo, func() error { return r.views.remove(c.Slot) })

@@ -21,7 +21,11 @@ func (d *Daemon) status() *api.Status {
 // rules returns the effective lists, with our own directories as the private ones.
 func (d *Daemon) rules() *api.Rules {
 	c := d.settings.Cloister
-	return &api.Rules{Bundles: api.BundlesDir(d.StateDir), Policy: policy.Lists{
+	var views []string
+	for _, path := range d.views.paths() {
+		views = append(views, "/"+path)
+	}
+	return &api.Rules{Bundles: api.BundlesDir(d.StateDir), Views: views, Policy: policy.Lists{
 		SettingsPath:        d.SettingsPath,
 		RestrictedHostPaths: c.RestrictedHostPaths,
 		AllowedHostPaths:    c.AllowedHostPaths,

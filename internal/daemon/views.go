@@ -65,15 +65,14 @@ func (v *views) panicked(where string, value any, stack []byte) {
 	v.log.Error().Str("path", where).Interface("panic", value).Bytes("stack", stack).Msg("render panicked")
 }
 
-// add makes a container's files appear. Preconditions: c.mu is held.
-func (v *views) add(c *container) error {
-	group, err := v.layout.Open(c.Cgroups)
-	if err != nil {
+// add makes the files of a slot appear: those of a cgroup, whose first process is
+// cfg.PID.
+func (v *views) add(slot fs.Slot, owner fs.Owner, cgroups cgroupview.Paths, cfg emul.ContainerConfig) (err error) {
+	if cfg.Group, err = v.layout.Open(cgroups); err != nil {
 		return err
 	}
-	cfg := emul.ContainerConfig{ID: c.ID, Start: c.key(), Group: group, PID: c.Init.PID, State: c.State}
-	if cfg.BootOffset, cfg.TimeNamespace, err = timeOffset(c.Init.PID); err != nil {
-		group.Close()
+	if cfg.BootOffset, cfg.TimeNamespace, err = timeOffset(cfg.PID); err != nil {
+		cfg.Group.Close()
 		return err
 	}
 	view, err := v.host.NewContainer(cfg)
@@ -81,17 +80,17 @@ func (v *views) add(c *container) error {
 		return err
 	}
 	v.mu.Lock()
-	v.slots[c.Slot] = view
+	v.slots[slot] = view
 	v.mu.Unlock()
 	for _, t := range v.trees {
-		if err := t.server.Add(c.Slot, c.owner()); err != nil {
-			return errors.Join(err, v.remove(c.Slot))
+		if err := t.server.Add(slot, owner); err != nil {
+			return errors.Join(err, v.remove(slot))
 		}
 	}
 	return nil
 }
 
-// remove makes a container's files disappear.
+// remove makes the files of a slot disappear.
 func (v *views) remove(slot fs.Slot) error {
 	for _, t := range v.trees {
 		t.server.Remove(slot)
@@ -117,7 +116,7 @@ func (v *views) container(slot fs.Slot) (*emul.Container, error) {
 	return c, nil
 }
 
-// state returns a container's counters, nil if it has no views.
+// state returns the counters of a slot, nil if it has no views.
 func (v *views) state(slot fs.Slot) *emul.State {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

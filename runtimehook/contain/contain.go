@@ -97,6 +97,7 @@ type job struct {
 	Call
 	client *api.Client
 	policy policy.Policy
+	views  []string // paths of the files that containers get in place of the host's
 
 	capabilities map[string]bool // those of the host's root
 
@@ -113,7 +114,7 @@ type job struct {
 
 // read opens everything that the config names on the host.
 func read(client *api.Client, c Call, rules *api.Rules) (_ *job, err error) {
-	j := &job{Call: c, client: client, policy: &policy.Rules{Lists: rules.Policy}}
+	j := &job{Call: c, client: client, policy: &policy.Rules{Lists: rules.Policy}, views: rules.Views}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.close())

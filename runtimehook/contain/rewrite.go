@@ -28,7 +28,7 @@ func (j *job) rewrite() {
 	if devices.Rules != nil {
 		j.doc.SetDeviceRules(devices.Rules)
 	}
-	j.doc.ProtectPaths()
+	j.doc.ProtectPaths(j.views)
 	j.sysctls()
 	j.hook()
 }

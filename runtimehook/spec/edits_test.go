@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -190,7 +191,7 @@ func TestAllowsAllDevices(t *testing.T) {
 
 func TestProtectPaths(t *testing.T) {
 	d := doc(t, `"maskedPaths":null,"readonlyPaths":["/proc/irq","/proc/sys"]`)
-	d.ProtectPaths()
+	d.ProtectPaths(nil)
 	got := written(t, d).Linux
 	if diff := cmp.Diff(hostMasked, got.MaskedPaths); diff != "" {
 		t.Errorf("masked (-want +got):\n%s", diff)
@@ -198,5 +199,12 @@ func TestProtectPaths(t *testing.T) {
 	want := []string{"/proc/irq", "/proc/sys", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger"}
 	if diff := cmp.Diff(want, got.ReadonlyPaths); diff != "" {
 		t.Errorf("read-only (-want +got):\n%s", diff)
+	}
+
+	d = doc(t, `"maskedPaths":["/proc/keys"]`)
+	d.ProtectPaths([]string{"/proc/interrupts", "/proc/keys"})
+	masked := written(t, d).Linux.MaskedPaths
+	if slices.Contains(masked, "/proc/interrupts") || !slices.Contains(masked, "/proc/keys") || !slices.Contains(masked, "/proc/kcore") {
+		t.Errorf("masked beside views: %q", masked)
 	}
 }

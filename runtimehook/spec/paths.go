@@ -16,9 +16,11 @@ var (
 )
 
 // ProtectPaths adds the paths that tell about the host to those that are masked,
-// and its switches to those that are read-only, where an engine left them out.
-func (d *Document) ProtectPaths() {
-	d.addPaths("maskedPaths", hostMasked)
+// and its switches to those that are read-only, where an engine left them out. In
+// place of the files in views, by path, the container has its own, which may show.
+func (d *Document) ProtectPaths(views []string) {
+	masked := slices.DeleteFunc(slices.Clone(hostMasked), func(path string) bool { return slices.Contains(views, path) })
+	d.addPaths("maskedPaths", masked)
 	d.addPaths("readonlyPaths", hostReadOnly)
 }
 
