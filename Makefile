@@ -20,7 +20,7 @@ TAGS        := root,e2e,vm
 TEST        := $(GO) run $(GOTESTSUM) --format-hide-empty-pkg
 
 .PHONY: build lint demo install uninstall clean
-.PHONY: test test-deps test-unit test-root test-e2e test-vm fuzz bench-start
+.PHONY: test test-deps test-unit test-root test-e2e test-vm fuzz bench-start bench-views
 
 build:
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/cloister ./cmd/cloister
@@ -66,6 +66,10 @@ fuzz:
 
 bench-start: build
 	$(GO) run ./bench/start
+
+# Rendering the views, beside the kernel's own files. Needs root.
+bench-views:
+	$(GO) run ./bench/views
 
 HOOKS := $(DESTDIR)$(PREFIX)/share/cloister/hooks.d
 UNIT  := $(DESTDIR)$(PREFIX)/lib/systemd/system/cloister.service

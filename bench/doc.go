@@ -2,4 +2,5 @@
 // it in the same run: absolute times say little on a machine that does other work.
 //
 //   - start: creating, starting and deleting a container (`make bench-start`).
+//   - views: rendering the files of a container (`make bench-views`).
 package bench

@@ -87,8 +87,9 @@ func staleMounts(h *Host) []Finding {
 		return ok("none")
 	}
 	next := "umount -l " + strings.Join(stale, " ")
-	if slices.Equal(stale, []string{filepath.Join(h.RunDir, "views")}) {
-		next = "start the daemon, which replaces it"
+	foreign := func(dir string) bool { return filepath.Dir(dir) != filepath.Join(h.RunDir, "views") }
+	if !slices.ContainsFunc(stale, foreign) {
+		next = "start the daemon, which replaces them"
 	}
 	return warn(next, "no daemon serves %s any more", strings.Join(stale, " "))
 }

@@ -50,6 +50,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"region past the end", `{"cloister": {"idRegion": {"start": 4294900000, "size": 131072}}}`, "do not fit"},
 		{"relative path", `{"cloister": {"allowedHostPaths": ["etc"]}}`, "absolute"},
 		{"bad pattern", `{"cloister": {"restrictedHostPaths": ["/[a"]}}`, "/[a"},
+		{"no view", `{"cloister": {"views": {"/proc/meminf": false}}}`, "/proc/meminf"},
+		{"a view without its slash", `{"cloister": {"views": {"proc/meminfo": false}}}`, "proc/meminfo"},
 		{"no runtime", `{"cloister": {"runtimes": []}}`, "runtimes"},
 	}
 	for _, tt := range tests {
@@ -59,6 +61,15 @@ func TestLoadRefuses(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestViews(t *testing.T) {
+	s := load(t, `{"cloister": {"views": {"/proc/diskstats": false, "/proc/meminfo": true}}}`)
+	for path, want := range map[string]bool{"proc/diskstats": false, "proc/meminfo": true, "proc/stat": true} {
+		if got := s.Cloister.Views.Enabled(path); got != want {
+			t.Errorf("%s: got %v, want %v", path, got, want)
+		}
 	}
 }
 

@@ -86,7 +86,8 @@ func settled(t *testing.T) {
 		t.Errorf("%d user ids are still in use", s.IDRegion.Used)
 	}
 	for _, dir := range []string{
-		filepath.Join(d.runDir, "containers"), filepath.Join(d.runDir, "views"), filepath.Join(d.stateDir, "containers"),
+		filepath.Join(d.runDir, "containers"), filepath.Join(d.stateDir, "containers"),
+		filepath.Join(d.runDir, "views/read-only"), filepath.Join(d.runDir, "views/writable"),
 	} {
 		left := slices.DeleteFunc(names(t, dir), func(name string) bool { return name == "generation" })
 		if len(left) > 0 {
