@@ -62,6 +62,7 @@ type view struct {
 	nodes  cgroupview.CPUSet // the memory nodes that it may use
 	memory memory
 	cpu    cpuClock
+	vm     vmClock
 	load   loadAvg
 	clock  startClock
 
@@ -110,9 +111,10 @@ func (v *view) start(start, now time.Duration, cfg ContainerConfig) {
 		v.clock = startClock{origin: -cfg.BootOffset, bootOffset: cfg.BootOffset}
 	}
 	if cfg.State != nil && cfg.State.valid(now) {
-		v.cpu, v.load = cfg.State.CPU.clone(), cfg.State.Load
+		v.cpu, v.vm, v.load = cfg.State.CPU.clone(), newVMClock(cfg.State.VM), cfg.State.Load
 		return
 	}
+	v.vm = newVMClock(nil)
 	v.cpu.At = min(start, now)
 	v.cpu.lead = max(0, v.cpu.At-v.clock.origin)
 	v.load.At = now
@@ -235,6 +237,7 @@ func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) {
 	v.cpus = newCPUs(host.online, &v.usage)
 	v.nodes = newNodes(host.nodes, &v.usage)
 	v.cpu.advance(now, &v.cpus, &v.usage)
+	v.vm.advance(&v.usage)
 }
 
 // sampleLoad is called once per loadPeriod. A container whose tasks cannot be

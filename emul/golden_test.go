@@ -68,6 +68,10 @@ func goldenValues(v *cgrouptest.Values) {
 		KernelStack: 512 * kib, Pagetables: 900 * kib, Percpu: 100 * kib,
 		Slab: 10 * mib, SlabReclaimable: 6 * mib, SlabUnreclaimable: 4 * mib, Swapcached: 128 * kib,
 	}
+	v.Events = cgroupview.MemoryEvents{
+		Pgfault: 91000, Pgmajfault: 120, Pgscan: 5100, PgscanDirect: 5100, Pgsteal: 4900, PgstealDirect: 4900,
+		Pgactivate: 800, Pswpin: 40, Pswpout: 2600, WorkingsetRefaultFile: 310, WorkingsetActivateFile: 90,
+	}
 }
 
 // copyHost replaces files of the fake host by those that testdata has of it. The

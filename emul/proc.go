@@ -10,4 +10,5 @@ var procFiles = []File{
 	{Path: "proc/swaps", Mode: 0o444, render: renderSwaps},
 	{Path: "proc/uptime", Mode: 0o444, render: renderUptime},
 	{Path: "sys/devices/system/cpu/online", Mode: 0o444, render: renderCPUOnline},
+	derived("proc/vmstat", 0o444, parseVmstat, renderVmstat).stable(),
 }

@@ -9,6 +9,7 @@ import "time"
 // been used is reckoned with the limits at the restart.
 type State struct {
 	CPU  cpuClock
+	VM   vmState
 	Load loadAvg
 }
 
@@ -16,7 +17,7 @@ type State struct {
 func (c *Container) State() State {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return State{CPU: c.view.cpu.clone(), Load: c.view.load}
+	return State{CPU: c.view.cpu.clone(), VM: c.view.vm.state(), Load: c.view.load}
 }
 
 // valid reports whether the state was taken since the host was booted.
