@@ -11,4 +11,5 @@ var procFiles = []File{
 	{Path: "proc/uptime", Mode: 0o444, render: renderUptime},
 	{Path: "sys/devices/system/cpu/online", Mode: 0o444, render: renderCPUOnline},
 	derived("proc/vmstat", 0o444, parseVmstat, renderVmstat).stable(),
+	derived("proc/zoneinfo", 0o444, parseZoneinfo, renderZoneinfo).every(zoneinfoPeriod),
 }
