@@ -12,4 +12,5 @@ var procFiles = []File{
 	{Path: "sys/devices/system/cpu/online", Mode: 0o444, render: renderCPUOnline},
 	derived("proc/vmstat", 0o444, parseVmstat, renderVmstat).stable(),
 	derived("proc/zoneinfo", 0o444, parseZoneinfo, renderZoneinfo).every(zoneinfoPeriod),
+	derived("proc/slabinfo", 0o400, parseSlabinfo, renderSlabinfo).stable(),
 }
