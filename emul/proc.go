@@ -13,4 +13,5 @@ var procFiles = []File{
 	derived("proc/vmstat", 0o444, parseVmstat, renderVmstat).stable(),
 	derived("proc/zoneinfo", 0o444, parseZoneinfo, renderZoneinfo).every(zoneinfoPeriod),
 	derived("proc/slabinfo", 0o400, parseSlabinfo, renderSlabinfo).stable(),
+	derived("proc/interrupts", 0o444, parseInterrupts, renderInterrupts).stable(),
 }
