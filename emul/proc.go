@@ -14,4 +14,5 @@ var procFiles = []File{
 	derived("proc/zoneinfo", 0o444, parseZoneinfo, renderZoneinfo).every(zoneinfoPeriod),
 	derived("proc/slabinfo", 0o400, parseSlabinfo, renderSlabinfo).stable(),
 	derived("proc/interrupts", 0o444, parseInterrupts, renderInterrupts).stable(),
+	derived("proc/softirqs", 0o444, parseSoftirqs, renderSoftirqs).stable(),
 }
