@@ -57,15 +57,23 @@ func cutField(b []byte) (field, rest []byte) {
 func renderDiskstats(dst []byte, v *view, hostStats hostDiskstats, _ input) []byte {
 	for i := range hostStats.devices {
 		host := &hostStats.devices[i]
-		for j := range v.usage.IO {
-			io := &v.usage.IO[j]
-			if io.Major == host.major && io.Minor == host.minor && io.RIOs+io.WIOs+io.DIOs > 0 {
-				dst = append(dst, host.prefix...)
-				dst = appendDiskstats(dst, io, hostStats.columns)
-			}
+		if io := v.usedDevice(host.major, host.minor); io != nil {
+			dst = append(dst, host.prefix...)
+			dst = appendDiskstats(dst, io, hostStats.columns)
 		}
 	}
 	return dst
+}
+
+// usedDevice returns what the container has done on a device, nil if that is nothing.
+func (v *view) usedDevice(major, minor uint32) *cgroupview.DeviceIO {
+	for i := range v.usage.IO {
+		io := &v.usage.IO[i]
+		if io.Major == major && io.Minor == minor && io.RIOs+io.WIOs+io.DIOs > 0 {
+			return io
+		}
+	}
+	return nil
 }
 
 func appendDiskstats(dst []byte, io *cgroupview.DeviceIO, columns int) []byte {

@@ -15,4 +15,5 @@ var procFiles = []File{
 	derived("proc/slabinfo", 0o400, parseSlabinfo, renderSlabinfo).stable(),
 	derived("proc/interrupts", 0o444, parseInterrupts, renderInterrupts).stable(),
 	derived("proc/softirqs", 0o444, parseSoftirqs, renderSoftirqs).stable(),
+	derived("proc/partitions", 0o444, parsePartitions, renderPartitions),
 }
