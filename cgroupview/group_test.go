@@ -294,7 +294,7 @@ func TestReadRoot(t *testing.T) {
 		if u.CPUs.String() != "0-3" || u.Mems.String() != "0-1" {
 			t.Errorf("CPUs %v, memory nodes %v, want 0-3, 0-1", u.CPUs, u.Mems)
 		}
-		if _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrNoCgroup) {
+		if _, _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrNoCgroup) {
 			t.Errorf("Tasks: %v, want ErrNoCgroup", err)
 		}
 	})
@@ -308,7 +308,7 @@ func TestReadGone(t *testing.T) {
 		if err := g.Read(&cgroupview.Usage{}); !errors.Is(err, cgroupview.ErrGone) {
 			t.Errorf("Read: %v, want ErrGone", err)
 		}
-		if _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrGone) {
+		if _, _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrGone) {
 			t.Errorf("Tasks: %v, want ErrGone", err)
 		}
 		if _, err := h.Layout().Open(c.Paths()); !errors.Is(err, cgroupview.ErrGone) {
@@ -367,13 +367,18 @@ func TestTasks(t *testing.T) {
 			t.Errorf("Populated() = %v, %v, want true: there are tasks five levels down", ok, err)
 		}
 		c.Update(func(v *cgrouptest.Values) { v.Tasks = []int{1, 2, 3} })
-		got, err := g.Tasks(nil, 100)
-		if want := []int{1, 2, 3, 5, 6}; err != nil || !slices.Equal(got, want) {
-			t.Errorf("Tasks(100) = %v, %v, want %v", got, err, want)
+		got, all, err := g.Tasks(nil, 100)
+		if want := []int{1, 2, 3, 5, 6}; err != nil || !all || !slices.Equal(got, want) {
+			t.Errorf("Tasks(100) = %v, %v, %v, want all of %v", got, all, err, want)
 		}
-		got, err = g.Tasks([]int{0}, 2)
-		if want := []int{0, 1, 2}; err != nil || !slices.Equal(got, want) {
-			t.Errorf("Tasks(2) = %v, %v, want %v", got, err, want)
+		got, all, err = g.Tasks([]int{0}, 2)
+		if want := []int{0, 1, 2}; err != nil || all || !slices.Equal(got, want) {
+			t.Errorf("Tasks(2) = %v, %v, %v, want %v and not all", got, all, err, want)
+		}
+		// Five tasks, but six cgroups.
+		got, all, err = g.Tasks(nil, 5)
+		if want := []int{1, 2, 3}; err != nil || all || !slices.Equal(got, want) {
+			t.Errorf("Tasks(5) = %v, %v, %v, want %v and not all", got, all, err, want)
 		}
 	})
 }

@@ -58,7 +58,7 @@ func TestKernel(t *testing.T) {
 	if u.CPUs.Len() == 0 || u.Mems.Len() == 0 || !u.PidsOwn || u.Pids == 0 {
 		t.Errorf("CPUs %v, memory nodes %v, pids %v %d, want some", u.CPUs, u.Mems, u.PidsOwn, u.Pids)
 	}
-	if tasks, err := g.Tasks(nil, 1000); err != nil || !slices.Contains(tasks, child.pid) {
+	if tasks, _, err := g.Tasks(nil, 1000); err != nil || !slices.Contains(tasks, child.pid) {
 		t.Errorf("tasks %v, %v, want %d among them", tasks, err, child.pid)
 	}
 
@@ -87,7 +87,7 @@ func TestKernel(t *testing.T) {
 	if err := g.Read(&u); !errors.Is(err, cgroupview.ErrGone) {
 		t.Errorf("Read of a removed cgroup: %v, want ErrGone", err)
 	}
-	if _, err := g.Tasks(nil, 1); !errors.Is(err, cgroupview.ErrGone) {
+	if _, _, err := g.Tasks(nil, 1); !errors.Is(err, cgroupview.ErrGone) {
 		t.Errorf("Tasks of a removed cgroup: %v, want ErrGone", err)
 	}
 	if _, _, err := g.NUMA(nil); numa && !errors.Is(err, cgroupview.ErrGone) {

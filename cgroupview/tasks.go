@@ -12,9 +12,9 @@ import (
 // Tasks appends the thread ids in the cgroup and in all cgroups below it to
 // dst, as numbers of the calling process' pid namespace and in no particular
 // order. limit bounds the work: neither more ids nor more cgroups than that are
-// looked at. Tasks returns ErrGone if the cgroup has been removed and
-// ErrNoCgroup if it is the root of every hierarchy.
-func (g *Group) Tasks(dst []int, limit int) ([]int, error) {
+// looked at, and all is false if there may be more. Tasks returns ErrGone if the
+// cgroup has been removed and ErrNoCgroup if it is the root of every hierarchy.
+func (g *Group) Tasks(dst []int, limit int) (ids []int, all bool, err error) {
 	return g.walk(dst, limit, limit)
 }
 
@@ -22,23 +22,23 @@ func (g *Group) Tasks(dst []int, limit int) ([]int, error) {
 // errors are those of Tasks.
 func (g *Group) Populated() (bool, error) {
 	const unbounded = int(^uint(0) >> 1)
-	found, err := g.walk(nil, 1, unbounded)
+	found, _, err := g.walk(nil, 1, unbounded)
 	return len(found) > 0, err
 }
 
 // walk visits the cgroup and then the ones below, level by level.
-func (g *Group) walk(dst []int, maxIDs, maxCgroups int) ([]int, error) {
+func (g *Group) walk(dst []int, maxIDs, maxCgroups int) (ids []int, all bool, err error) {
 	if g.tasks == nil {
-		return dst, fmt.Errorf("list tasks: %w", ErrNoCgroup)
+		return dst, false, fmt.Errorf("list tasks: %w", ErrNoCgroup)
 	}
 	end := len(dst) + maxIDs
 	queue := []string{"."}
-	for i := 0; i < len(queue) && i < maxCgroups && len(dst) < end; i++ {
-		var err error
+	i := 0
+	for ; i < len(queue) && i < maxCgroups && len(dst) < end; i++ {
 		dst, err = g.tasks.threads(queue[i], dst, end)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
 			if i == 0 {
-				return dst, fmt.Errorf("list tasks of %s: %w", g.tasks.path, ErrGone)
+				return dst, false, fmt.Errorf("list tasks of %s: %w", g.tasks.path, ErrGone)
 			}
 			continue // a cgroup below was removed under our eyes
 		}
@@ -46,10 +46,10 @@ func (g *Group) walk(dst []int, maxIDs, maxCgroups int) ([]int, error) {
 			queue, err = g.tasks.children(queue[i], queue)
 		}
 		if err != nil {
-			return dst, fmt.Errorf("list tasks of %s/%s: %w", g.tasks.path, queue[i], err)
+			return dst, false, fmt.Errorf("list tasks of %s/%s: %w", g.tasks.path, queue[i], err)
 		}
 	}
-	return dst, nil
+	return dst, i == len(queue) && len(dst) < end, nil
 }
 
 // threads appends the thread ids in the cgroup rel until dst has end elements.

@@ -32,7 +32,7 @@ func newTaskCounter(root cgroupview.Root, group *cgroupview.Group, init int) *ta
 // cgroup. lastPID is the highest id on them in the container's pid namespace, 0
 // if that cannot be told.
 func (t *taskCounter) count(s *taskScratch, limit int) (n taskCount, lastPID int, err error) {
-	s.tasks, err = t.group.Tasks(s.tasks[:0], limit)
+	s.tasks, _, err = t.group.Tasks(s.tasks[:0], limit)
 	if err != nil || len(s.tasks) == 0 {
 		return n, 0, err
 	}
