@@ -1,9 +1,13 @@
 package emul
 
 import (
+	"os"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"cloister/cgroupview"
 	"cloister/cgroupview/cgrouptest"
@@ -87,7 +91,7 @@ func BenchmarkParallel(b *testing.B) {
 // BenchmarkSampleLoad counts the tasks of one container, as is done once per
 // loadPeriod.
 func BenchmarkSampleLoad(b *testing.B) {
-	for _, tasks := range []int{1, 100, 1000} {
+	for _, tasks := range []int{1, 100, 1000, 10000} {
 		b.Run(strconv.Itoa(tasks), func(b *testing.B) {
 			r := newRig(b, cgroupview.Unified, nil)
 			var tids []int
@@ -103,4 +107,35 @@ func BenchmarkSampleLoad(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkCountThreads counts threads of this process, as the kernel tells of them.
+func BenchmarkCountThreads(b *testing.B) {
+	const threads = 1000
+	release := make(chan struct{})
+	defer close(release)
+	tids := make(chan int)
+	var all []int
+	for range threads {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			tids <- unix.Gettid()
+			<-release
+		}()
+		all = append(all, <-tids)
+	}
+	r := newRig(b, cgroupview.Unified, nil)
+	r.cgroup.Update(func(v *cgrouptest.Values) { v.Tasks = all })
+	group := r.cgroup.Open()
+	defer group.Close()
+	counter := newTaskCounter("/", group, os.Getpid(), 0)
+	scratch := new(taskScratch)
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := counter.count(scratch, taskBudget); err != nil || n.total != threads || n.seen == 0 {
+			b.Fatalf("count %+v, %v", n, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/threads, "ns/task")
 }

@@ -92,8 +92,9 @@ func (h *Host) newContainer(cfg ContainerConfig) (*Container, error) {
 		return nil, err
 	}
 	now := h.now()
-	c := &Container{host: h, group: cfg.Group, counter: newTaskCounter(h.root, cfg.Group, cfg.PID)}
+	c := &Container{host: h, group: cfg.Group}
 	c.view.start(start, now, cfg)
+	c.counter = newTaskCounter(h.root, cfg.Group, cfg.PID, c.view.load.Seen)
 	if err := c.count(now, new(taskScratch), taskBudget); err != nil && !errors.Is(err, cgroupview.ErrNoCgroup) {
 		return nil, err
 	}
@@ -258,13 +259,13 @@ func (c *Container) count(now time.Duration, scratch *taskScratch, limit int) er
 	if c.counter == nil {
 		return os.ErrClosed
 	}
-	n, lastPID, err := c.counter.count(scratch, limit)
+	n, err := c.counter.count(scratch, limit)
 	if err != nil {
 		return err
 	}
 	forks := n.total
 	if c.counter.ownNamespace() {
-		forks = max(forks, lastPID)
+		forks = max(forks, n.lastPID)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -272,8 +273,9 @@ func (c *Container) count(now time.Duration, scratch *taskScratch, limit int) er
 	if all := int(c.view.usage.Pids); n.total == limit && all > limit {
 		n.scale(all)
 	}
-	l.LastPID = max(l.LastPID, lastPID)
+	l.LastPID = max(l.LastPID, n.lastPID)
 	l.Forks = max(l.Forks, forks)
+	l.Switches, l.Seen = l.Switches+n.switches, n.seen
 	l.update(now, n)
 	return nil
 }
@@ -282,6 +284,7 @@ func (c *Container) count(now time.Duration, scratch *taskScratch, limit int) er
 func (n *taskCount) scale(all int) {
 	n.running = n.running * all / n.total
 	n.blocked = n.blocked * all / n.total
+	n.switches = mulDiv(n.switches, uint64(all), uint64(n.total))
 	n.total = all
 }
 

@@ -35,7 +35,9 @@ func TestGolden(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.fake.Write("sys/devices/system/cpu/online", tt.online+"\n")
-				r.cgroup.AddTask(cgrouptest.Task{TID: 510, Comm: "worker", State: 'R', NSpid: []int{12}})
+				r.cgroup.AddTask(cgrouptest.Task{
+					TID: 510, Comm: "worker", State: 'R', NSpid: []int{12}, VoluntarySwitches: 4000, NonvoluntarySwitches: 150,
+				})
 				r.cgroup.Update(goldenValues)
 			})
 			r.tickLoads(6)

@@ -20,15 +20,21 @@ type loadAvg struct {
 	// know: at least as many as were ever seen at once and, in a pid
 	// namespace of its own, the last id given out.
 	Forks int
+	// Switches is how often the container's tasks have left a CPU, and Seen the part of
+	// it that the tasks of the last count have done.
+	Switches, Seen uint64
 
 	taskCount
 }
 
 // taskCount is one count of a container's tasks.
 type taskCount struct {
-	running int // on a CPU or waiting for one
-	blocked int // in uninterruptible sleep
-	total   int
+	running  int // on a CPU or waiting for one
+	blocked  int // in uninterruptible sleep
+	total    int
+	lastPID  int    // the highest id in the container's pid namespace, 0 if that cannot be told
+	switches uint64 // context switches since the count before
+	seen     uint64 // those that the tasks have ever made
 }
 
 // loadPeriod is LOAD_FREQ of include/linux/sched/loadavg.h.

@@ -122,7 +122,7 @@ func TestLoadavgBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := r.c.view.load.taskCount
-	if want := (taskCount{running: 36, total: 41}); got != want { // 9 of the first 10 run
+	if want := (taskCount{running: 36, total: 41, lastPID: 10}); got != want { // 9 of the first 10 run
 		t.Errorf("count %+v, want %+v", got, want)
 	}
 }

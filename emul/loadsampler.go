@@ -23,7 +23,7 @@ const (
 	loadSlots = 10
 
 	// taskBudget is how many tasks are looked at in each loadPeriod, at some
-	// 5 µs each, on a host where that is at least minTaskShare for every
+	// 15 µs each, on a host where that is at least minTaskShare for every
 	// container. Of a container that exceeds its share, the first tasks are
 	// taken for the rest.
 	taskBudget   = 16384

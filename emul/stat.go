@@ -38,8 +38,8 @@ func parseBtime(b []byte) (int64, error) {
 // The CPU rows are those of the container: what its cgroup has used, and idle
 // time up to what it was allowed to use. 100 % of a quota therefore reads as
 // 100 % of the CPUs that the container sees, also when that quota is half a CPU.
-// The kernel counts no other kind of time per cgroup, and neither interrupts nor
-// context switches.
+// The kernel counts no other kind of time per cgroup, and no interrupts. Context switches
+// are those of the tasks that were counted for the load.
 func renderStat(dst []byte, v *view, hostBtime int64, _ input) []byte {
 	var sum cpuRow
 	for i := range v.cpu.Rows {
@@ -54,7 +54,8 @@ func renderStat(dst []byte, v *view, hostBtime int64, _ input) []byte {
 		dst = strconv.AppendInt(append(dst, "cpu"...), int64(i), 10)
 		dst = appendCPUTimes(dst, r.User/tick, r.System/tick, r.Idle.Total/tick)
 	}
-	dst = append(dst, "intr 0\nctxt 0\nbtime "...)
+	dst = appendUints(append(dst, "intr 0\nctxt"...), v.load.Switches)
+	dst = append(dst, "\nbtime "...)
 	dst = strconv.AppendInt(dst, v.clock.btime(hostBtime), 10)
 	dst = appendUints(append(dst, "\nprocesses"...), uint64(v.load.Forks))
 	dst = appendUints(append(dst, "\nprocs_running"...), uint64(v.running()))

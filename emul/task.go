@@ -12,15 +12,6 @@ import (
 	"cloister/cgroupview"
 )
 
-// taskState returns the state of a task, 'R' or 'S', from its /proc/PID/stat.
-func taskState(stat []byte) (byte, error) {
-	f, err := statFields(stat)
-	if err != nil {
-		return 0, err
-	}
-	return f[0], nil
-}
-
 // taskStart returns the start time of a process, as CLOCK_BOOTTIME of the
 // reader's time namespace, from its /proc/PID/stat.
 func taskStart(stat []byte) (time.Duration, error) {
@@ -51,27 +42,6 @@ func statFields(stat []byte) ([]byte, error) {
 		return nil, fmt.Errorf("task %.60q: %w", stat, cgroupview.ErrFormat)
 	}
 	return stat[i+2:], nil
-}
-
-// taskNSpid returns the ids of a task in its pid namespaces, the outermost that
-// the reader's procfs shows first, from its /proc/PID/status.
-func taskNSpid(status []byte) ([]int, error) {
-	for line := range bytes.Lines(status) {
-		list, ok := bytes.CutPrefix(line, []byte("NSpid:"))
-		if !ok {
-			continue
-		}
-		var ids []int
-		for field := range bytes.FieldsSeq(list) {
-			id, err := strconv.Atoi(string(field))
-			if err != nil {
-				return nil, fmt.Errorf("line %.60q: %w", line, cgroupview.ErrFormat)
-			}
-			ids = append(ids, id)
-		}
-		return ids, nil
-	}
-	return nil, fmt.Errorf("no NSpid: %w", cgroupview.ErrFormat)
 }
 
 // readProc reads the beginning of a small file of procfs, up to the size of buf.
