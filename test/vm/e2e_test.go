@@ -31,9 +31,10 @@ func endToEnd(t *testing.T, g *guest) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
 	defer cancel()
+	g.run(t, "mkdir -p "+toolsDir+" && tar -C "+toolsDir+" -xf "+toolsPath)
 	var out strings.Builder
 	status, err := g.Run(ctx, io.MultiWriter(&out, t.Output()),
-		"CLOISTER_BIN=/usr/bin/cloister TMPDIR=/data/tmp "+e2ePath+" -test.v -test.run TestBundle")
+		"CLOISTER_BIN=/usr/bin/cloister "+toolsEnv+"="+toolsDir+" TMPDIR=/data/tmp "+e2ePath+" -test.v -test.run TestBundle")
 	if err != nil {
 		t.Fatal(err)
 	}

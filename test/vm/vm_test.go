@@ -54,6 +54,7 @@ func TestGuests(t *testing.T) {
 		t.Fatal(err)
 	}
 	programs := append(buildCloister(t), buildE2E(t)...)
+	programs = append(programs, buildTools(t, cache))
 	for _, row := range guests {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel() // a guest keeps one of the host's CPUs busy
