@@ -6,4 +6,6 @@
 // An engine of the system is never touched. Run it with `make test-e2e`.
 //
 // TestBundle… need only a low-level runtime; they run in virtual machines as well.
+// Test…Tools… run the tools with which people look at a machine, from Debian's packages,
+// and compare what those show with a container's limits.
 package e2e
