@@ -29,6 +29,8 @@ func probe(args []string) {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP)
 		fmt.Println("socket", answer(err))
 		unix.Close(fd)
+	case "pressure":
+		probePressure()
 	case "readonly":
 		for _, a := range readOnlyAttacks {
 			fmt.Println(a.name, answer(a.attack(args[1])))
@@ -204,4 +206,33 @@ func ignore(err error, errno unix.Errno) error {
 		return nil
 	}
 	return err
+}
+
+// probePressure asks to be told of CPU pressure, and makes some.
+func probePressure() {
+	fd, err := unix.Open("/proc/pressure/cpu", unix.O_RDWR, 0)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	write := func(text string) error { _, err := unix.Write(fd, []byte(text)); return err }
+	fmt.Println("no-trigger", answer(write("some 1")))
+	fmt.Println("privileged-window", answer(write("some 100000 1000000")))
+	fmt.Println("trigger", answer(write("some 100000 2000000")))
+	fmt.Println("second-trigger", answer(write("some 100000 2000000")))
+	for range 4 {
+		go func() {
+			for {
+			}
+		}()
+	}
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}
+	n, err := 0, error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) { // the runtime interrupts its threads
+		n, err = unix.Poll(fds, 60_000)
+	}
+	if err == nil && (n != 1 || fds[0].Revents != unix.POLLPRI) {
+		err = fmt.Errorf("%d events, %#x", n, fds[0].Revents)
+	}
+	fmt.Println("event", answer(err))
 }

@@ -76,7 +76,7 @@ func (g *Guest) args() []string {
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-accel", cmp.Or(g.Accelerator, emulation), "-cpu", processor,
 		"-m", strconv.Itoa(cmp.Or(g.Memory, 1024)), "-smp", strconv.Itoa(cmp.Or(g.CPUs, 2)),
-		"-kernel", g.Kernel.Image, "-initrd", initramfsFile, "-append", "console=ttyS0 oops=panic panic=-1 quiet",
+		"-kernel", g.Kernel.Image, "-initrd", initramfsFile, "-append", "console=ttyS0 oops=panic panic=-1 psi=1 quiet",
 		"-chardev", "file,id=console,path=" + consoleFile, "-serial", "chardev:console",
 		"-chardev", "stdio,id=agent,signal=off", "-serial", "chardev:agent",
 		"-drive", "if=virtio,format=raw,cache=unsafe,file=" + diskFile,
