@@ -51,6 +51,12 @@ func checkCPUCount(t *testing.T, c *Container, name string, n int) {
 	if got := len(statCPUs(t, readFile(t, c, "proc/stat"))) - 1; got != n {
 		t.Errorf("%s: %d rows in stat, want %d", name, got, n)
 	}
+	for _, path := range []string{"proc/interrupts", "proc/softirqs"} {
+		columns, _, _ := strings.Cut(readFile(t, c, path), "\n")
+		if got := len(strings.Fields(columns)); got != n {
+			t.Errorf("%s: %d columns in %s, want %d", name, got, path, n)
+		}
+	}
 	cpuinfo := readFile(t, c, "proc/cpuinfo")
 	want := ""
 	for i := range n {

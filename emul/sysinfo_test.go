@@ -1,6 +1,9 @@
 package emul
 
 import (
+	"math"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,5 +48,38 @@ func TestSysinfoManyTasks(t *testing.T) {
 	r.step(testPeriod)
 	if got, err := r.c.Sysinfo(); err != nil || got.Procs != 65535 {
 		t.Errorf("procs %d, %v, want 65535", got.Procs, err)
+	}
+}
+
+// checkSysinfo checks that sysinfo, meminfo, swaps (by way of meminfo), loadavg and
+// uptime tell the same.
+func checkSysinfo(t *testing.T, r *rig) {
+	t.Helper()
+	s, err := r.c.Sysinfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.meminfo()
+	for name, got := range map[string]uint64{
+		"MemTotal": s.TotalRAM, "MemFree": s.FreeRAM, "Shmem": s.SharedRAM, "SwapTotal": s.TotalSwap, "SwapFree": s.FreeSwap,
+	} {
+		if want, ok := m[name]; ok && got/kib != want {
+			t.Errorf("sysinfo has %s %d KiB, meminfo %d", name, got/kib, want)
+		}
+	}
+	load := strings.Fields(r.read("proc/loadavg"))
+	for i, want := range load[:3] {
+		const one, rounding = 1 << 16, 0.0052
+		got := float64(s.Loads[i]) / one
+		if two, err := strconv.ParseFloat(want, 64); err != nil || math.Abs(got-two) > rounding {
+			t.Errorf("sysinfo has load %d %.4f, loadavg %s, %v", i, got, want, err)
+		}
+	}
+	if _, tasks, _ := strings.Cut(load[3], "/"); number(t, tasks) != uint64(s.Procs) {
+		t.Errorf("sysinfo has %d processes, loadavg %s", s.Procs, tasks)
+	}
+	seconds, fraction, _ := strings.Cut(strings.Fields(r.read("proc/uptime"))[0], ".")
+	if up := int64(number(t, seconds)); s.Uptime != up+1 && (s.Uptime != up || fraction != "00") { // it is rounded up
+		t.Errorf("sysinfo has uptime %d, uptime %s.%s", s.Uptime, seconds, fraction)
 	}
 }

@@ -46,6 +46,7 @@ func (t *taskCounter) count(s *taskScratch, limit int) (n taskCount, err error) 
 		return n, err
 	}
 	slices.Sort(s.tasks)
+	s.tasks = slices.Compact(s.tasks) // one that is moved while they are listed can be there twice
 	t.findLevel(s)
 	n.total = len(s.tasks)
 	s.switches = s.switches[:0]
