@@ -142,7 +142,7 @@ func TestReadMemoryStat(t *testing.T) {
 // Every counter gets a value of its own, so that no two can be mixed up.
 func TestReadMemoryEvents(t *testing.T) {
 	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
-		want := cgroupview.MemoryEvents{Pgfault: 1, Pgmajfault: 2}
+		want := cgroupview.MemoryEvents{Pgfault: 1, Pgmajfault: 2, OOMKill: 3}
 		if h.Mode == cgroupview.Unified {
 			for i, v := 0, reflect.ValueOf(&want).Elem(); i < v.NumField(); i++ {
 				v.Field(i).SetUint(uint64(100 + i))

@@ -1,10 +1,14 @@
 package cgroupview
 
-// MemoryEvents are the counters in memory.stat of what has happened to the
-// memory of a cgroup: the fields carry the names of v2's keys. They count pages,
-// or events, since the cgroup was made. Children are included. A key that the
-// kernel does not offer is 0; on v1 those are all but the two of page faults.
+// MemoryEvents are counters of what has happened to the memory of a cgroup: the fields
+// carry the names of the keys in v2's memory.stat. They count pages, or events, since the
+// cgroup was made. Children are included. A key that the kernel does not offer is 0; on
+// v1 those are all but page faults and OOMKill.
 type MemoryEvents struct {
+	// OOMKill is oom_kill of memory.events; on v1 of memory.oom_control, which leaves
+	// the children out.
+	OOMKill uint64
+
 	Pgfault, Pgmajfault                                                        uint64
 	Pgscan, PgscanKswapd, PgscanDirect, PgscanKhugepaged, PgscanProactive      uint64
 	Pgsteal, PgstealKswapd, PgstealDirect, PgstealKhugepaged, PgstealProactive uint64
@@ -112,4 +116,14 @@ func (e *MemoryEvents) fieldV1(key []byte) *uint64 {
 		return &e.Pgmajfault
 	}
 	return nil
+}
+
+// parseOOMKill parses memory.events of v2 or memory.oom_control of v1.
+func (e *MemoryEvents) parseOOMKill(b []byte) error {
+	return parseFlatKeyed(b, func(key []byte) *uint64 {
+		if string(key) == "oom_kill" {
+			return &e.OOMKill
+		}
+		return nil
+	})
 }

@@ -4,8 +4,8 @@ import "fmt"
 
 // memoryV1 reads the memory controller of cgroup v1.
 type memoryV1 struct {
-	memory, memsw    accountReader
-	stat, swappiness *file
+	memory, memsw                accountReader
+	stat, oomControl, swappiness *file
 }
 
 func newMemoryV1(d *dir) reader {
@@ -13,6 +13,7 @@ func newMemoryV1(d *dir) reader {
 		memory:     newAccountReader(d, "memory.limit_in_bytes", "memory.usage_in_bytes"),
 		memsw:      newAccountReader(d, "memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"),
 		stat:       d.file(0, "memory.stat"),
+		oomControl: d.file(0, "memory.oom_control"),
 		swappiness: d.file(0, "memory.swappiness"),
 	}
 }
@@ -27,7 +28,10 @@ func (r *memoryV1) read(buf *[]byte, u *Usage) error {
 	if !u.Memory.Own {
 		return nil
 	}
-	_, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStatV1(b, &u.Memory) })
+	if _, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStatV1(b, &u.Memory) }); err != nil {
+		return err
+	}
+	_, err := r.oomControl.parse(buf, u.Memory.Events.parseOOMKill)
 	return err
 }
 
@@ -62,6 +66,7 @@ func (r *memoryV1) close() {
 	r.memory.close()
 	r.memsw.close()
 	r.stat.close()
+	r.oomControl.close()
 	r.swappiness.close()
 }
 

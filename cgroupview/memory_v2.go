@@ -3,7 +3,7 @@ package cgroupview
 // memoryV2 reads the memory controller of cgroup2.
 type memoryV2 struct {
 	memory, swap accountReader
-	stat         *file
+	stat, events *file
 }
 
 func newMemoryV2(d *dir) reader {
@@ -11,6 +11,7 @@ func newMemoryV2(d *dir) reader {
 		memory: newAccountReader(d, "memory.max", "memory.current"),
 		swap:   newAccountReader(d, "memory.swap.max", "memory.swap.current"),
 		stat:   d.file(0, "memory.stat"),
+		events: d.file(0, "memory.events"),
 	}
 }
 
@@ -24,7 +25,10 @@ func (r *memoryV2) read(buf *[]byte, u *Usage) error {
 	if !u.Memory.Own {
 		return nil
 	}
-	_, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStat(b, &u.Memory) })
+	if _, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStat(b, &u.Memory) }); err != nil {
+		return err
+	}
+	_, err := r.events.parse(buf, u.Memory.Events.parseOOMKill)
 	return err
 }
 
@@ -32,6 +36,7 @@ func (r *memoryV2) close() {
 	r.memory.close()
 	r.swap.close()
 	r.stat.close()
+	r.events.close()
 }
 
 // parseMemoryStat parses v2's memory.stat.

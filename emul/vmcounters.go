@@ -34,6 +34,7 @@ var vmCounters = indexed([]vmCounter{
 	event("pgsteal_direct", func(e *cgroupview.MemoryEvents) uint64 { return e.PgstealDirect }),
 	event("pgsteal_khugepaged", func(e *cgroupview.MemoryEvents) uint64 { return e.PgstealKhugepaged }),
 	event("pgsteal_proactive", func(e *cgroupview.MemoryEvents) uint64 { return e.PgstealProactive }),
+	event("oom_kill", func(e *cgroupview.MemoryEvents) uint64 { return e.OOMKill }),
 	event("swpin_zero", func(e *cgroupview.MemoryEvents) uint64 { return e.SwpinZero }),
 	event("swpout_zero", func(e *cgroupview.MemoryEvents) uint64 { return e.SwpoutZero }),
 	event("zswpin", func(e *cgroupview.MemoryEvents) uint64 { return e.Zswpin }),

@@ -2,6 +2,7 @@ package emul
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -58,16 +59,18 @@ func TestVmstat(t *testing.T) {
 func TestVmstatCounters(t *testing.T) {
 	r := newRig(t, cgroupview.Unified, nil)
 	want := map[string]uint64{}
-	r.fake.Write(r.cgroup.File("", "memory.stat"), func() string {
-		var b strings.Builder
-		for i, c := range vmCounters {
-			if c.name != "pgpgin" && c.name != "pgpgout" {
-				want[c.name] = uint64(1000 + i)
-				b.WriteString(c.name + " " + string(appendUints(nil, want[c.name])[1:]) + "\n")
-			}
+	var stat strings.Builder
+	for i, c := range vmCounters {
+		switch want[c.name] = uint64(1000 + i); c.name {
+		case "oom_kill":
+			r.fake.Write(r.cgroup.File("", "memory.events"), fmt.Sprintf("oom 7\noom_kill %d\n", want[c.name]))
+		case "pgpgin":
+			r.fake.Write(r.cgroup.File("", "io.stat"), fmt.Sprintf("8:0 rbytes=%d wbytes=%d\n", want[c.name]*kib, (want[c.name]+1)*kib))
+		default:
+			fmt.Fprintf(&stat, "%s %d\n", c.name, want[c.name])
 		}
-		return b.String()
-	}())
+	}
+	r.fake.Write(r.cgroup.File("", "memory.stat"), stat.String())
 	r.step(testPeriod)
 	got := map[string]uint64{}
 	for name, v := range r.vmstat() {

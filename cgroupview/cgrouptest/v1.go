@@ -55,6 +55,7 @@ func (c *Cgroup) writeMemoryV1(v *Values) {
 		s.File, s.Anon, s.AnonThp, s.Shmem, s.FileMapped, s.FileDirty, s.FileWriteback,
 		s.Swapcached, s.InactiveAnon, s.ActiveAnon, s.InactiveFile, s.ActiveFile, s.Unevictable,
 		v.Events.Pgfault, v.Events.Pgmajfault)
+	c.write("memory", "memory.oom_control", "oom_kill_disable 777\nunder_oom 777\noom_kill %d\n", v.Events.OOMKill)
 }
 
 func limitV1(v uint64) uint64 { return min(v, unlimitedV1) }

@@ -19,6 +19,7 @@ func (c *Cgroup) writeV2(v *Values) {
 	write("memory.swap.max", "%s\n", limitV2(v.SwapMax))
 	write("memory.swap.current", "%d\n", v.SwapCurrent)
 	write("memory.stat", "%s", memoryStatV2(&v.Stat)+memoryEventsV2(&v.Events))
+	write("memory.events", "low 0\nhigh 777\nmax 777\noom 777\noom_kill %d\noom_group_kill 777\n", v.Events.OOMKill)
 	if v.Bandwidth.Limited() {
 		write("cpu.max", "%d %d\n", v.Bandwidth.Quota, v.Bandwidth.Period)
 	} else {
