@@ -15,7 +15,7 @@
 //     number of containers.
 //   - No figure of the host takes the place of one of the container. What the
 //     kernel does not count per cgroup reads as 0; a line that this package does
-//     not know is left out; what cannot be read is an error. Free and available
+//     not know is 0 or left out; what cannot be read is an error. Free and available
 //     memory never exceed the host's.
 //   - Counters that only grow in the kernel only grow here, over changing
 //     limits and, by way of State, over an orderly restart of the daemon.
