@@ -28,7 +28,7 @@ import (
 // be content with every one of them, and find the container's figures.
 func TestReaders(t *testing.T) {
 	hosts := map[string]string{"": "0-3", "x86-6.18": "0-1", "x86-6.1": "0-3", "x86-6.12": "0-1"} // CPUs; "" is cgrouptest's
-	if runtime.GOARCH == "arm64" { // procfs reads the cpuinfo of the machine that it is built for
+	if runtime.GOARCH == "arm64" {                                                                // procfs reads the cpuinfo of the machine that it is built for
 		hosts = map[string]string{"arm64": "0-3"}
 	}
 	for name, online := range hosts {
