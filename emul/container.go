@@ -3,11 +3,14 @@ package emul
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"cloister/cgroupview"
 )
@@ -152,6 +155,9 @@ func (c *Container) Render(dst []byte, id FileID, member int) ([]byte, error) {
 }
 
 func (c *Container) render(dst []byte, id FileID, f *File, member int) ([]byte, error) {
+	if f.Dir {
+		return dst, unix.EISDIR
+	}
 	if f.group != nil {
 		return c.renderGroup(dst, f)
 	}
@@ -167,7 +173,11 @@ func (c *Container) render(dst []byte, id FileID, f *File, member int) ([]byte, 
 		return dst, ErrNoMember
 	}
 	var err error
-	if in.host, err = c.host.origins.get(id, in.number, in.now); err != nil {
+	in.host, err = c.host.origins.get(id, in.number, in.now)
+	if f.series != noSeries && errors.Is(err, fs.ErrNotExist) { // not all have what the first has
+		return dst, ErrNoMember
+	}
+	if err != nil {
 		return dst, err
 	}
 	c.mu.RLock()

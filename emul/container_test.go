@@ -97,6 +97,7 @@ func TestNewHostRefuses(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
 		other := r.container(ContainerConfig{PID: initTask.TID})
+		ids := supported(t, r.host)
 		var readers sync.WaitGroup
 		for range 8 {
 			readers.Go(func() {
@@ -105,7 +106,7 @@ func TestConcurrentUse(t *testing.T) {
 					r.clock.advance(5 * time.Millisecond)
 					for _, c := range []*Container{r.c, other} {
 						var err error
-						buf, err = c.Render(buf[:0], FileID(i%len(files)), 0)
+						buf, err = c.Render(buf[:0], ids[i%len(ids)], 0)
 						if err != nil && !errors.Is(err, ErrNoPressure) && (c == r.c || !errors.Is(err, os.ErrClosed)) {
 							t.Error(err)
 						}

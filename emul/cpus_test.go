@@ -2,6 +2,7 @@ package emul
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,8 +46,17 @@ func checkCPUCount(t *testing.T, c *Container, name string, n int) {
 	if n > 1 {
 		online = fmt.Sprintf("0-%d\n", n-1)
 	}
-	if got := readFile(t, c, "sys/devices/system/cpu/online"); got != online {
-		t.Errorf("%s: online %q, want %q", name, got, online)
+	for _, file := range []string{"online", "possible", "present"} {
+		if got := readFile(t, c, cpuDir+"/"+file); got != online {
+			t.Errorf("%s: %s %q, want %q", name, file, got, online)
+		}
+	}
+	if got, want := readFile(t, c, cpuDir+"/kernel_max"), strconv.Itoa(n-1)+"\n"; got != want {
+		t.Errorf("%s: kernel_max %q, want %q", name, got, want)
+	}
+	id, _, _ := lookUp(cpuDir + "/cpu*/online")
+	if dirs, err := c.Members(id); err != nil || len(dirs) != n || dirs[0] != 0 || dirs[n-1] != n-1 {
+		t.Errorf("%s: CPUs %v have a directory, %v, want %d", name, dirs, err, n)
 	}
 	if got := len(statCPUs(t, readFile(t, c, "proc/stat"))) - 1; got != n {
 		t.Errorf("%s: %d rows in stat, want %d", name, got, n)

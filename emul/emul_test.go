@@ -131,24 +131,35 @@ func readAll(tb testing.TB, c *Container) map[string]string {
 	return all
 }
 
+// supported returns the files, without directories, that the host has.
+func supported(tb testing.TB, h *Host) (ids []FileID) {
+	tb.Helper()
+	for id, f := range files {
+		ok, err := h.Supported(FileID(id))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if ok && !f.Dir {
+			ids = append(ids, FileID(id))
+		}
+	}
+	return ids
+}
+
 // paths returns the paths of the files that the container sees, in the order of Files.
 func paths(tb testing.TB, c *Container) (all []string) {
 	tb.Helper()
-	for id, f := range files {
-		if ok, err := c.host.Supported(FileID(id)); err != nil {
-			tb.Fatal(err)
-		} else if !ok || f.Dir {
-			continue
-		}
+	for _, id := range supported(tb, c.host) {
+		f := &files[id]
 		if f.group != nil {
-			if _, err := c.Render(nil, FileID(id), 0); errors.Is(err, ErrNoPressure) {
+			if _, err := c.Render(nil, id, 0); errors.Is(err, ErrNoPressure) {
 				continue
 			}
 		}
 		members := []int{0}
 		if f.series != noSeries {
 			var err error
-			if members, err = c.Members(FileID(id)); err != nil {
+			if members, err = c.Members(id); err != nil {
 				tb.Fatal(err)
 			}
 		}

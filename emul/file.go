@@ -84,7 +84,7 @@ type input struct {
 
 // files are the emulated files. An index is part of node ids: new files are
 // appended, and none is ever moved or taken out.
-var files = tabulate(procFiles, pressureFiles)
+var files = tabulate(procFiles, pressureFiles, cpuFiles)
 
 // Files returns the emulated files; a FileID is an index of the result.
 func Files() []File { return slices.Clone(files) }
@@ -108,7 +108,7 @@ type View struct {
 
 // directories are the views that are no single file: all in them is emulated, and
 // what this package doesn't know is not there.
-var directories = []string{}
+var directories = []string{cpuDir}
 
 // Views returns the views that the emulated files make up.
 func Views() []View {

@@ -23,11 +23,12 @@ func TestGolden(t *testing.T) {
 		host   string
 		mode   cgroupview.Mode
 		online string
+		mems   string
 	}{
-		{"x86-6.18", cgroupview.Hybrid, "0-1"},
-		{"x86-6.1", cgroupview.Unified, "0-3"},
-		{"x86-6.12", cgroupview.Unified, "0-1"},
-		{"arm64", cgroupview.Unified, "0-3"},
+		{"x86-6.18", cgroupview.Hybrid, "0-1", "0"},
+		{"x86-6.1", cgroupview.Unified, "0-3", "0-1"},
+		{"x86-6.12", cgroupview.Unified, "0-1", "0"},
+		{"arm64", cgroupview.Unified, "0-3", "0-1"},
 	} {
 		t.Run(tt.host, func(t *testing.T) {
 			r := newRig(t, tt.mode, func(r *rig) {
@@ -39,6 +40,7 @@ func TestGolden(t *testing.T) {
 					TID: 510, Comm: "worker", State: 'R', NSpid: []int{12}, VoluntarySwitches: 4000, NonvoluntarySwitches: 150,
 				})
 				r.cgroup.Update(goldenValues)
+				r.cgroup.Update(func(v *cgrouptest.Values) { v.Mems = tt.mems })
 			})
 			r.tickLoads(6)
 			var got strings.Builder
@@ -73,6 +75,18 @@ func goldenValues(v *cgrouptest.Values) {
 	v.Events = cgroupview.MemoryEvents{
 		Pgfault: 91000, Pgmajfault: 120, Pgscan: 5100, PgscanDirect: 5100, Pgsteal: 4900, PgstealDirect: 4900,
 		Pgactivate: 800, Pswpin: 40, Pswpout: 2600, WorkingsetRefaultFile: 310, WorkingsetActivateFile: 90,
+	}
+	v.NUMA = []cgroupview.NodeMemory{
+		{
+			Node: 0, Anon: 150 * mib, File: 40 * mib, Shmem: 4 * mib, FileMapped: 30 * mib, FileDirty: 256 * kib,
+			AnonThp: 64 * mib, InactiveAnon: 80 * mib, ActiveAnon: 74 * mib, InactiveFile: 20 * mib, ActiveFile: 16 * mib,
+			KernelStack: 384 * kib, Pagetables: 800 * kib, SlabReclaimable: 4 * mib, SlabUnreclaimable: 3 * mib,
+		},
+		{
+			Node: 1, Anon: 30 * mib, File: 60 * mib, InactiveAnon: 20 * mib, ActiveAnon: 10 * mib,
+			InactiveFile: 40 * mib, ActiveFile: 20 * mib,
+			KernelStack: 128 * kib, Pagetables: 100 * kib, SlabReclaimable: 2 * mib, SlabUnreclaimable: mib,
+		},
 	}
 }
 

@@ -62,7 +62,7 @@ func NewHost(opts HostOptions) (*Host, error) {
 		h.now, h.syncClock = clock.now, clock.sync
 	}
 	h.meminfoFile.path = h.root.Path("proc/meminfo")
-	h.onlineFile.path = h.root.Path("sys/devices/system/cpu/online")
+	h.onlineFile.path = h.root.Path(cpuDir, "online")
 	h.nodesFile.path = h.root.Path(nodeDir, "online")
 	h.sample = cached[hostSample]{period: h.period, read: h.readSample}
 	h.origins.open(h)
@@ -102,7 +102,8 @@ func (h *Host) Supported(id FileID) (bool, error) {
 		return false, err
 	}
 	number := f.series.first(&s.value)
-	if _, err := os.Stat(h.root.Path(f.series.path(f.Path, number))); errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(h.root.Path(f.series.path(f.Path, number)))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() != f.Dir {
 		return false, nil
 	}
 	_, err = h.origins.get(id, number, now)

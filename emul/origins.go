@@ -12,7 +12,7 @@ import (
 // read at most once per period.
 type origins struct {
 	host  *Host
-	files []hostFile    // by FileID: kept open
+	files []hostFile    // by FileID: kept open, but for those that are stable
 	whole []*originOnce // by FileID, nil for a file without an origin or in a series
 	// members are those of a series, by memberKey. There are no more of them than
 	// the host has files; they are not kept open.
@@ -41,8 +41,13 @@ func (o *origins) open(h *Host) {
 		if f.origin.path == "" || f.series != noSeries {
 			continue
 		}
-		o.files[i].path = h.root.Path(f.origin.path)
-		o.whole[i] = o.once(f, o.files[i].read)
+		path := h.root.Path(f.origin.path)
+		read := func() ([]byte, error) { return os.ReadFile(path) }
+		if !f.origin.stable {
+			o.files[i].path = path
+			read = o.files[i].read
+		}
+		o.whole[i] = o.once(f, read)
 	}
 }
 

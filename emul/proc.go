@@ -1,6 +1,6 @@
 package emul
 
-// procFiles are the files of /proc, and those of /sys that stand alone.
+// procFiles are the files of /proc.
 var procFiles = []File{
 	derived("proc/cpuinfo", 0o444, parseCPUInfo, renderCPUInfo).stable(),
 	derived("proc/diskstats", 0o444, parseDiskstats, renderDiskstats),
@@ -9,7 +9,6 @@ var procFiles = []File{
 	derived("proc/stat", 0o444, parseBtime, renderStat).every(btimePeriod),
 	{Path: "proc/swaps", Mode: 0o444, render: renderSwaps},
 	{Path: "proc/uptime", Mode: 0o444, render: renderUptime},
-	{Path: "sys/devices/system/cpu/online", Mode: 0o444, render: renderCPUOnline},
 	derived("proc/vmstat", 0o444, parseVmstat, renderVmstat).stable(),
 	derived("proc/zoneinfo", 0o444, parseZoneinfo, renderZoneinfo).every(zoneinfoPeriod),
 	derived("proc/slabinfo", 0o400, parseSlabinfo, renderSlabinfo).stable(),
