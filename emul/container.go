@@ -45,6 +45,7 @@ type Container struct {
 	sampling sync.Mutex
 	group    *cgroupview.Group // guarded by sampling, but for Tasks
 	spare    cgroupview.Usage  // guarded by sampling
+	nodes    nodeMemory        // guarded by sampling
 	closed   bool              // guarded by sampling
 
 	// counting is held while the container's tasks are counted.
@@ -58,6 +59,7 @@ type Container struct {
 // view is one coherent sample of a container: everything that its files are
 // rendered from, but for what they take of the host beyond its sample.
 type view struct {
+	sample uint64 // counts them
 	at     time.Duration
 	host   *hostSample
 	usage  cgroupview.Usage
@@ -165,6 +167,14 @@ func (c *Container) render(dst []byte, id FileID, f *File, member int) ([]byte, 
 	if err := c.refresh(in.now); err != nil {
 		return dst, err
 	}
+	if f.nodes {
+		c.sampling.Lock() // the view stays the same meanwhile
+		defer c.sampling.Unlock()
+		if err := c.locateMemory(in.now); err != nil {
+			return dst, err
+		}
+		in.nodes = &c.nodes
+	}
 	var ok bool
 	c.mu.RLock()
 	in.number, ok = c.view.number(f.series, member)
@@ -243,6 +253,7 @@ func (c *Container) refresh(now time.Duration) error {
 // sample, so that both are used in turn.
 func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) {
 	v.usage, *u = *u, v.usage
+	v.sample++
 	v.at, v.host = now, host
 	v.memory = newMemory(host.meminfo, &v.usage)
 	v.cpus = newCPUs(host.online, &v.usage)

@@ -21,6 +21,8 @@ type File struct {
 	// origin is the host's file that it is derived from.
 	origin origin
 	render func(dst []byte, v *view, in input) []byte
+	// nodes tells that it is rendered from how the memory lies on the nodes.
+	nodes bool
 	// group, in place of render, renders from what the container's cgroup says now.
 	group func(dst []byte, g *cgroupview.Group) ([]byte, error)
 
@@ -66,6 +68,12 @@ func (f File) every(period time.Duration) File {
 	return f
 }
 
+// byNode says that the file is rendered from how the memory lies on the nodes.
+func (f File) byNode() File {
+	f.nodes = true
+	return f
+}
+
 // of says which of the host's files it is, where that has another path.
 func (f File) of(path string) File {
 	f.origin.path = path
@@ -80,11 +88,13 @@ type input struct {
 	// member is the member of a series as the container counts, number as the host
 	// does.
 	member, number int
+	// nodes is nil but for files that are byNode.
+	nodes *nodeMemory
 }
 
 // files are the emulated files. An index is part of node ids: new files are
 // appended, and none is ever moved or taken out.
-var files = tabulate(procFiles, pressureFiles, cpuFiles)
+var files = tabulate(procFiles, pressureFiles, cpuFiles, nodeFiles)
 
 // Files returns the emulated files; a FileID is an index of the result.
 func Files() []File { return slices.Clone(files) }
@@ -108,7 +118,7 @@ type View struct {
 
 // directories are the views that are no single file: all in them is emulated, and
 // what this package doesn't know is not there.
-var directories = []string{cpuDir}
+var directories = []string{cpuDir, nodeDir}
 
 // Views returns the views that the emulated files make up.
 func Views() []View {

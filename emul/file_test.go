@@ -49,7 +49,7 @@ func TestViews(t *testing.T) {
 			t.Errorf("%d files in the view %s, want 1", views[path], path)
 		}
 	}
-	for _, dir := range []string{"sys/devices/system/cpu"} {
+	for _, dir := range []string{"sys/devices/system/cpu", "sys/devices/system/node"} {
 		if views[dir] < 10 {
 			t.Errorf("%d files in the view %s", views[dir], dir)
 		}
@@ -81,6 +81,7 @@ func TestSupported(t *testing.T) {
 		cpuDir + "/cpu*/cache/index2/size":        true,
 		cpuDir + "/cpu*/cache/index3/size":        false,
 		cpuDir + "/cpufreq/policy*/affected_cpus": true,
+		nodeDir + "/node*/meminfo":                true,
 	} {
 		id, _, ok := lookUp(path)
 		if got, err := r.host.Supported(id); !ok || err != nil || got != want {

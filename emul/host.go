@@ -48,6 +48,8 @@ type hostSample struct {
 	meminfo *hostMeminfo
 	online  cgroupview.CPUSet
 	nodes   cgroupview.CPUSet // memory nodes
+	// nodeCPUs are the CPUs of each node.
+	nodeCPUs map[int]cgroupview.CPUSet
 }
 
 // NewHost returns a Host, whose goroutines run until Close. It fails if
@@ -128,6 +130,9 @@ func (h *Host) readSample(time.Duration) (s hostSample, err error) {
 	if s.online, err = readParsed(&h.onlineFile, cgroupview.ParseCPUSet); err != nil {
 		return s, err
 	}
-	s.nodes, err = h.readNodes()
+	if s.nodes, err = h.readNodes(); err != nil {
+		return s, err
+	}
+	s.nodeCPUs, err = h.readNodeCPUs(&s)
 	return s, err
 }

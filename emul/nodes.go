@@ -3,6 +3,8 @@ package emul
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"strconv"
 
 	"cloister/cgroupview"
 )
@@ -25,6 +27,29 @@ func (h *Host) readNodes() (cgroupview.CPUSet, error) {
 		return onlyNode, nil
 	}
 	return nodes, err
+}
+
+// readNodeCPUs returns the CPUs of each node. It reads them only if CPUs or nodes have
+// come or gone since the last sample.
+func (h *Host) readNodeCPUs(s *hostSample) (map[int]cgroupview.CPUSet, error) {
+	if last := h.sample.current.Load(); last != nil && last.value.online.Equal(s.online) && last.value.nodes.Equal(s.nodes) {
+		return last.value.nodeCPUs, nil
+	}
+	all := map[int]cgroupview.CPUSet{}
+	for node := range s.nodes.All() {
+		path := h.root.Path(nodeDir, "node"+strconv.Itoa(node), "cpulist")
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) { // the kernel has no nodes, or no longer this one
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if all[node], err = cgroupview.ParseCPUSet(text); err != nil {
+			return nil, inFile(err, path)
+		}
+	}
+	return all, nil
 }
 
 // newNodes returns the memory nodes that a container may use.

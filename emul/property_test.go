@@ -63,6 +63,7 @@ func (w *world) run(steps int) {
 		// The next read takes a new sample and the checks share it.
 		w.clock.advance(testPeriod)
 		w.checkMemory()
+		checkNodes(w.t, w.rig)
 		checkSwaps(w.t, w.rig)
 		checkSysinfo(w.t, w.rig)
 		checkZones(w.t, w.rig)
@@ -125,6 +126,7 @@ func (w *world) use(v *cgrouptest.Values) {
 	}
 	v.Stat.ActiveFile, v.Stat.InactiveFile = w.rnd.Uint64N(gib), w.rnd.Uint64N(gib)
 	v.Stat.SlabReclaimable = w.rnd.Uint64N(gib)
+	v.NUMA = []cgroupview.NodeMemory{{Node: 0, Anon: w.rnd.Uint64N(gib)}, {Node: 1, File: w.rnd.Uint64N(gib)}}
 	v.Events.Pgfault += w.rnd.Uint64N(10000)
 	v.Events.WorkingsetRefaultFile += w.rnd.Uint64N(100)
 	switch w.rnd.IntN(20) {

@@ -156,9 +156,9 @@ func TestLscpu(t *testing.T) {
 		cpus string
 		want []string
 	}{
-		{"0-3", []string{"CPU(s): 4", "Core(s) per socket: 4", "L1d cache: 96 KiB", "L2 cache: 4 MiB", "L3 cache: 105 MiB"}},
-		{"1,3", []string{"CPU(s): 2", "Core(s) per socket: 2", "L1d cache: 96 KiB", "L1i cache: 64 KiB", "L2 cache: 4 MiB", "L3 cache: 105 MiB"}},
-		{"3", []string{"CPU(s): 1", "Core(s) per socket: 1", "L1d cache: 48 KiB", "L2 cache: 2 MiB", "L3 cache: 105 MiB"}},
+		{"0-3", []string{"CPU(s): 4", "Core(s) per socket: 4", "L1d cache: 96 KiB", "L2 cache: 4 MiB", "L3 cache: 105 MiB", "NUMA node(s): 2", "NUMA node1 CPU(s): 2,3"}},
+		{"1,3", []string{"CPU(s): 2", "Core(s) per socket: 2", "L1d cache: 96 KiB", "L1i cache: 64 KiB", "L2 cache: 4 MiB", "L3 cache: 105 MiB", "NUMA node1 CPU(s): 1"}},
+		{"3", []string{"CPU(s): 1", "Core(s) per socket: 1", "L1d cache: 48 KiB", "L2 cache: 2 MiB", "L3 cache: 105 MiB", "NUMA node1 CPU(s): 0"}},
 	} {
 		r := newRig(t, cgroupview.Unified, func(r *rig) {
 			r.cgroup.Update(func(v *cgrouptest.Values) { v.CPUs = tt.cpus })
