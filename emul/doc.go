@@ -2,9 +2,9 @@
 // the host and of the container's cgroup in, bytes out.
 //
 // A Host is made once per daemon and a Container for each container. Every file
-// is one entry of the table in file.go, one Go file named after it, and its
-// test. The package opens nothing but kernel files to read. It knows nothing of
-// FUSE, mounts or OCI.
+// is an entry of one of the tables that file.go joins, and has a renderer, in a Go
+// file named after it unless it is short, and its test. The package opens nothing
+// but kernel files to read. It knows nothing of FUSE, mounts or OCI.
 //
 // Invariants:
 //
@@ -19,6 +19,10 @@
 //     memory never exceed the host's.
 //   - Counters that only grow in the kernel only grow here, over changing
 //     limits and, by way of State, over an orderly restart of the daemon.
+//
+// Of /sys, the directories of CPUs and of memory nodes are shown whole, by what the
+// container may use of them. /sys/block and /sys/class/block are not: the devices'
+// own directories below /sys/devices would still show the host's I/O in their stat.
 //
 // Formats: proc(5) and Documentation/filesystems/proc.rst; the code that prints
 // each file in the kernel is named where the file is rendered.

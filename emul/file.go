@@ -94,7 +94,7 @@ type input struct {
 
 // files are the emulated files. An index is part of node ids: new files are
 // appended, and none is ever moved or taken out.
-var files = tabulate(procFiles, pressureFiles, cpuFiles, nodeFiles)
+var files = tabulate(procFiles, pressureFiles, cpuFiles, nodeFiles, miscFiles)
 
 // Files returns the emulated files; a FileID is an index of the result.
 func Files() []File { return slices.Clone(files) }

@@ -43,7 +43,8 @@ func TestViews(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"proc/meminfo", "proc/stat",
+		"proc/meminfo", "proc/sys/kernel/random/boot_id", "sys/devices/virtual/dmi/id/product_uuid",
+		"sys/kernel/debug", "sys/kernel/tracing", "sys/kernel/security", "sys/kernel/config",
 	} {
 		if views[path] != 1 {
 			t.Errorf("%d files in the view %s, want 1", views[path], path)
@@ -65,6 +66,8 @@ func TestSupported(t *testing.T) {
 	r := newRig(t, cgroupview.Unified, func(r *rig) {
 		r.fake.Write("proc/cpuinfo", "vendor_id       : IBM/S390\n# processors    : 2\n")
 		r.fake.Write(cpuDir+"/nohz_full", "none\n")
+		r.fake.Write("sys/kernel/tracing/README", "")
+		r.fake.Write("sys/kernel/debug", "")
 		if err := os.Remove(r.fake.Root.Path("proc/swaps")); err != nil {
 			t.Fatal(err)
 		}
@@ -82,6 +85,9 @@ func TestSupported(t *testing.T) {
 		cpuDir + "/cpu*/cache/index3/size":        false,
 		cpuDir + "/cpufreq/policy*/affected_cpus": true,
 		nodeDir + "/node*/meminfo":                true,
+		"sys/kernel/tracing":                      true,
+		"sys/kernel/debug":                        false,
+		"sys/kernel/config":                       false,
 	} {
 		id, _, ok := lookUp(path)
 		if got, err := r.host.Supported(id); !ok || err != nil || got != want {

@@ -43,6 +43,11 @@ func TestReaders(t *testing.T) {
 					r.fake.Write("sys/devices/system/cpu/online", online+"\n")
 					r.cgroup.AddTask(cgrouptest.Task{TID: 510, Comm: "worker", State: 'R', NSpid: []int{12}, VoluntarySwitches: 4000})
 					r.cgroup.Update(goldenValues)
+					nodes, err := os.ReadFile(r.fake.Root.Path(nodeDir, "online"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.cgroup.Update(func(v *cgrouptest.Values) { v.Mems = strings.TrimSpace(string(nodes)) })
 				})
 				r.tickLoads(6)
 				root := t.TempDir()
