@@ -26,7 +26,7 @@ func linux(o *Options) *specs.Linux {
 	}
 	if !o.Privileged {
 		l.MaskedPaths = []string{
-			"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+			"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 			"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
 			"/sys/devices/virtual/powercap", "/sys/firmware",
 		}
