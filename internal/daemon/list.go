@@ -46,14 +46,10 @@ func (r *registry) details(name string) (*api.ContainerDetails, error) {
 
 // describe returns what is public. Preconditions: c.mu is held.
 func (c *container) describe() api.Container {
-	views := c.Views
-	if views == nil {
-		views = []string{}
-	}
 	return api.Container{
 		ID: c.ID, Name: c.Name, PID: c.Init.PID, UIDStart: c.IDs.Start, Size: c.IDs.Size,
 		Engine: c.Engine, Runtime: c.Runtime, Cgroup: cgroupName(c.Cgroups),
-		CreatedAt: c.CreatedAt, Views: views,
+		CreatedAt: c.CreatedAt, Views: absolute(c.Views),
 	}
 }
 
