@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"cloister/internal/api"
+	"cloister/internal/daemon"
 	"cloister/runtimehook/hook"
 )
 
@@ -11,6 +12,7 @@ type hookCmd struct {
 	Prestart  prestartCmd  `cmd:"" help:"Verify a container and attach its views; the container's state is on standard input."`
 	Poststop  poststopCmd  `cmd:"" help:"Release a container; its state is on standard input."`
 	Precreate precreateCmd `cmd:"" help:"Rewrite podman's config.json from standard input to standard output."`
+	Reattach  reattachCmd  `cmd:"" hidden:"" help:"Attach a running container's views again, for the daemon."`
 }
 
 type prestartCmd struct {
@@ -35,3 +37,8 @@ type precreateCmd struct{}
 func (precreateCmd) Run(client *api.Client) error {
 	return hook.Precreate(client, os.Stdin, os.Stdout)
 }
+
+type reattachCmd struct{}
+
+// Run ends with the thread in the container's mount namespace, as of prestart.
+func (reattachCmd) Run() error { return daemon.Reattach(os.Stdin) }

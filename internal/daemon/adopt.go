@@ -4,12 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
-	"time"
-
-	"cloister/runtimehook/attach"
 )
 
 // adopt takes over the containers that the daemon knew before it was restarted.
@@ -97,45 +92,6 @@ func (r *registry) follow(c *container) error {
 	}
 	if err != nil {
 		r.later(c, r.follow)
-	}
-	return err
-}
-
-const (
-	// reattachLimit is how long the views of one container may take to attach
-	// again. What it has mounted can make that long.
-	reattachLimit = 10 * time.Second
-	// reattachPlaces is of how many containers at a time.
-	reattachPlaces = 8
-)
-
-// reattach replaces the views of a daemon that is gone, which no longer answer, by
-// new ones, in the background. Preconditions: c.mu is held.
-func (r *registry) reattach(c *container) {
-	id, key, init := c.ID, c.key(), c.Init
-	v := attach.Views{DaemonPID: os.Getpid(), Root: "/"}
-	for _, view := range r.views.attachable(c.Slot) {
-		if slices.Contains(c.Views, view.Path) {
-			v.List = append(v.List, view)
-		}
-	}
-	r.background.start(func() error { return attachAgain(init, v) }, func(err error) {
-		if err != nil && init.running() { // one that ended meanwhile has lost nothing
-			r.log.Error().Str("cid", id).Str("key", key).Err(err).Msg("container goes on without its views")
-		}
-	})
-}
-
-func attachAgain(init process, v attach.Views) error {
-	runtime.LockOSThread() // and never unlock: the thread ends in the container's mount namespace
-	fd, err := init.open()
-	if err != nil {
-		return err
-	}
-	defer fd.Close()
-	attached, err := attach.Reattach(fd, v)
-	if err == nil && len(attached) < len(v.List) {
-		err = fmt.Errorf("only %v of %d could be attached again", attached, len(v.List))
 	}
 	return err
 }

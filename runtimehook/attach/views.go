@@ -27,6 +27,8 @@ type Views struct {
 	// DaemonPID is a process in the mount namespace that has the sources.
 	DaemonPID int
 	List      []View
+	// Dropped are files whose views Reattach takes away and puts nothing in place of.
+	Dropped []string
 	// Root is the container's root in its mount namespace: the path of its root
 	// file system before the runtime has changed to it, "/" afterwards.
 	Root string
@@ -69,6 +71,11 @@ func (v *Views) attach(init *sys.FD, before func(root *sys.FD, file string) erro
 		return nil, fmt.Errorf("the container's root: %w", err)
 	}
 	defer root.Close()
+	for _, file := range v.Dropped {
+		if err := before(root, file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("take away view /%s: %w", file, err)
+		}
+	}
 	for i, view := range v.List {
 		err := before(root, view.Path)
 		ok := false

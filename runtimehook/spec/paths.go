@@ -24,6 +24,9 @@ func (d *Document) ProtectPaths(views []string) {
 	d.addPaths("readonlyPaths", hostReadOnly)
 }
 
+// Masked reports whether a container doesn't see the host's file at a path.
+func Masked(path string) bool { return slices.Contains(hostMasked, path) }
+
 func (d *Document) addPaths(key string, paths []string) {
 	all := elements(d.linux(), key)
 	for _, p := range paths {

@@ -1,0 +1,161 @@
+//go:build root
+
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"cloister/fs"
+	"cloister/internal/sys"
+	"cloister/runtimehook/attach"
+)
+
+// unanswered has a directory in which names are looked up for as long as the test likes.
+type unanswered struct{ asked, answer chan struct{} }
+
+func (unanswered) Render(dst []byte, _ fs.Slot, _ fs.Ref) ([]byte, error) { return dst, nil }
+
+func (u unanswered) Members(fs.Slot, int) ([]int, error) {
+	u.asked <- struct{}{}
+	<-u.answer
+	return nil, nil
+}
+
+// A container whose files don't answer holds no thread of the daemon, which could not
+// end, and so nothing that its successor needs.
+func TestReattachHoldsNoThread(t *testing.T) {
+	dir := t.TempDir()
+	root, served, empty := filepath.Join(dir, "root"), filepath.Join(dir, "served"), filepath.Join(dir, "empty")
+	for _, d := range []string{filepath.Join(root, "sys"), served, empty} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u := unanswered{make(chan struct{}, 10), make(chan struct{})}
+	server, err := fs.Mount(served, []fs.File{{Path: "x*/file", Mode: 0o444}}, u, fs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	slot := fs.Slot{Index: 1, Generation: 1}
+	if err := server.Add(slot, fs.Owner{}); err != nil {
+		t.Fatal(err)
+	}
+	h := &host{t: t}
+	job := reattachment{Views: attach.Views{DaemonPID: os.Getpid(), Root: root, Dropped: []string{"sys/x1/file"}}}
+	if job.Init, err = identify(h.process(&syscall.SysProcAttr{Cloneflags: sys.NewNS}).Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	// Not FUSE as the kernel tells it, and yet it asks the server.
+	inMountsOf(t, job.Init, func() error {
+		return sys.Mount("overlay", filepath.Join(root, "sys"), "overlay", 0,
+			fmt.Sprintf("lowerdir=%s:%s", server.Path(slot), empty))
+	})
+	result := make(chan error, 1)
+	go func() { result <- job.run() }()
+	select {
+	case <-u.asked:
+	case err := <-result:
+		t.Fatalf("the container's files were not asked: %v", err)
+	}
+	for _, thread := range threadsIn(t, job.Init) {
+		t.Errorf("thread %s is in the container's mount namespace", thread)
+	}
+	close(u.answer)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+// inMountsOf calls f in the mount namespace of a process.
+func inMountsOf(t *testing.T, p process, f func() error) {
+	t.Helper()
+	fd, err := p.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fd.Close()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and ends with the goroutine
+		err := sys.UnshareFS()
+		if err == nil {
+			err = sys.EnterMounts(fd)
+		}
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// threadsIn returns those threads of this process that wait for a FUSE server in the
+// mount namespace of another.
+func threadsIn(t *testing.T, p process) (threads []string) {
+	t.Helper()
+	want, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", p.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob("/proc/self/task/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range all {
+		ns, _ := os.Readlink(dir + "/ns/mnt") // none if it has ended
+		at, _ := os.ReadFile(dir + "/wchan")
+		if ns == want && string(at) == "request_wait_answer" {
+			threads = append(threads, filepath.Base(dir))
+		}
+	}
+	return threads
+}
+
+// A view that is switched off makes room for the host's file in containers that run.
+func TestSwitchedOffInARunningContainer(t *testing.T) {
+	h := newHost(t)
+	_, p := h.run("web")
+	path := func(file string) string { return fmt.Sprintf("/proc/%d/root/%s", p.Process.Pid, file) }
+	views := attach.Views{DaemonPID: os.Getpid(), Root: "/"}
+	containers, err := h.client.Containers()
+	if err != nil || len(containers) != 1 {
+		t.Fatalf("%v, %v", containers, err)
+	}
+	for _, file := range []string{"proc/loadavg", "proc/uptime"} {
+		views.List = append(views.List, attach.View{Path: file, Source: filepath.Join(h.runDir, "views/read-only", "0.1", file)})
+	}
+	attached := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		_, err := attach.Attach(p.Process.Pid, views)
+		attached <- err
+	}()
+	if err := <-attached; err != nil {
+		t.Fatal(err)
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(path("proc/loadavg")); err == nil {
+		t.Error("a view is there without a daemon")
+	}
+	h.configure(`{"cloister": {"idRegion": {"start": 2000000000, "size": 65536000}, "views": {"/proc/loadavg": false}}}`)
+	h.start()
+	for _, file := range []string{"proc/loadavg", "proc/uptime"} {
+		h.eventually(file+" is there", func() bool { _, err := os.ReadFile(path(file)); return err == nil })
+	}
+	kill(p)
+	h.settled()
+}
