@@ -3,6 +3,7 @@ package cgroupview
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -96,7 +97,7 @@ func (g *Group) OpenPressure(resource string) (*sys.FD, error) {
 	if f == nil {
 		return nil, fmt.Errorf("open %s pressure: %w", resource, ErrAbsent)
 	}
-	fd, err := f.dir.openat(f.name, unix.O_RDWR)
+	fd, err := f.openForTrigger()
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
 		if err = ErrAbsent; f.dir.gone() {
 			err = ErrGone
@@ -106,6 +107,22 @@ func (g *Group) OpenPressure(resource string) (*sys.FD, error) {
 		return nil, fmt.Errorf("open %s: %w", f.path(), err)
 	}
 	return sys.NewFD(fd), nil
+}
+
+// openForTrigger opens the file as somebody without CAP_SYS_RESOURCE: for the triggers
+// of others the kernel starts a real-time thread for each cgroup (psi_trigger_create in
+// kernel/sched/psi.c). From Linux 5.13 to 6.3 nobody else may write to the file.
+func (f *file) openForTrigger() (fd int, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	open := func() (err error) {
+		fd, err = f.dir.openat(f.name, unix.O_RDWR)
+		return err
+	}
+	if err = sys.WithoutCapability(unix.CAP_SYS_RESOURCE, open); errors.Is(err, unix.EPERM) {
+		err = open()
+	}
+	return fd, err
 }
 
 // file returns nil if the cgroup has no pressure of its own.

@@ -55,6 +55,23 @@ func keepingCapabilities(f func() error) (err error) {
 	return f()
 }
 
+// WithoutCapability runs f while a capability is not among the effective ones of the
+// calling thread, which must be locked.
+func WithoutCapability(number int, f func() error) (err error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var old [2]unix.CapUserData
+	if err := unix.Capget(&header, &old[0]); err != nil {
+		return os.NewSyscallError("capget", err)
+	}
+	without := old
+	without[number/32].Effective &^= 1 << (number % 32)
+	if err := unix.Capset(&header, &without[0]); err != nil {
+		return os.NewSyscallError("capset", err)
+	}
+	defer func() { err = errors.Join(err, os.NewSyscallError("capset", unix.Capset(&header, &old[0]))) }()
+	return f()
+}
+
 // withID runs f with a file system user or group id. setfsuid(2) and setfsgid(2)
 // return the previous id and no error: whether it worked shows in what a further
 // call with an id that no user has returns.

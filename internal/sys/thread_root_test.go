@@ -8,8 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"cloister/internal/sys"
 	"cloister/internal/sys/systest"
@@ -152,4 +155,29 @@ func credentials(t *testing.T) map[string]string {
 		}
 	}
 	return out
+}
+
+func TestACapabilityIsGivenBack(t *testing.T) {
+	systest.InPrivateMounts(t, func(string) error {
+		before := credentials(t)["CapEff"]
+		failed := errors.New("as told")
+		err := sys.WithoutCapability(unix.CAP_SYS_CHROOT, func() error {
+			want, err := strconv.ParseUint(before, 16, 64)
+			if err != nil {
+				return err
+			}
+			want &^= 1 << unix.CAP_SYS_CHROOT
+			if now := credentials(t)["CapEff"]; now == before || now != fmt.Sprintf("%016x", want) {
+				t.Errorf("capabilities %s before, %s without one", before, now)
+			}
+			return failed
+		})
+		if !errors.Is(err, failed) {
+			t.Errorf("got %v, want %v", err, failed)
+		}
+		if now := credentials(t)["CapEff"]; now != before {
+			t.Errorf("capabilities: %s before, %s after", before, now)
+		}
+		return nil
+	})
 }
