@@ -37,6 +37,9 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	case !r.views.layout.Below(c.Cgroups, n.Cgroups):
 		return nil, fmt.Errorf("%w: cgroup %v is not below that of container %s", errBadRequest, n.Cgroups, c.ID)
 	}
+	if err := r.inside(c, n.PID); err != nil {
+		return nil, err
+	}
 	slot, err := r.takeSlot()
 	if err != nil {
 		return nil, err
@@ -52,6 +55,19 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	}
 	c.nested[slot] = struct{}{}
 	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs}, nil
+}
+
+// inside refuses a process that is not the container's: its number may be another's by
+// now, whose start and process ids the views would tell.
+func (r *registry) inside(c *container, pid int) error {
+	paths, err := r.views.layout.PathsOf(pid)
+	if err != nil {
+		return fmt.Errorf("cgroup of process %d: %w", pid, err)
+	}
+	if !r.views.layout.Below(c.Cgroups, paths) {
+		return fmt.Errorf("%w: process %d is not in container %s", errBadRequest, pid, c.ID)
+	}
+	return nil
 }
 
 // unnest takes views back.

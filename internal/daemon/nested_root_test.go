@@ -3,6 +3,8 @@
 package daemon
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -66,7 +68,7 @@ func TestNestedViews(t *testing.T) {
 		"no container":          {"9.9", own, "no such container"},
 		"not running yet":       {waiting.Key, own, "is creating"},
 		"no process":            {g.Key, api.Nested{Cgroups: own.Cgroups}, "need a process"},
-		"a process that is not": {g.Key, api.Nested{Cgroups: own.Cgroups, PID: 1 << 30}, "no such"},
+		"a process that is not": {g.Key, api.Nested{Cgroups: own.Cgroups, PID: 1 << 30}, "cgroup of process"},
 		"outside":               {g.Key, api.Nested{Cgroups: outside, PID: d.PID}, "not below"},
 		"nowhere":               {g.Key, api.Nested{PID: d.PID}, "not below"},
 	} {
@@ -82,6 +84,26 @@ func TestNestedViews(t *testing.T) {
 	}
 	kill(init)
 	h.settled()
+}
+
+func TestNestedViewsOfAnothersProcess(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	key, init, second := h.shared(r)
+	c, err := r.get(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.nest(key, api.Nested{Cgroups: c.Cgroups, PID: second.Process.Pid}); err != nil {
+		t.Error(err)
+	}
+	_, err = r.nest(key, api.Nested{Cgroups: c.Cgroups, PID: os.Getpid()})
+	if !errors.Is(err, errBadRequest) {
+		t.Errorf("a process of the host's: got %v, want %v", err, errBadRequest)
+	}
+	kill(init)
+	kill(second)
+	h.eventually("the container is gone", func() bool { _, err := r.get(key); return err != nil })
 }
 
 // A daemon that is killed has saved the counters not long before.
