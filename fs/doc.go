@@ -1,10 +1,11 @@
 // Package fs serves rendered files to containers through FUSE.
 //
 // The tree has one directory per slot, named "<index>.<generation>", and every
-// slot has the same files. What a file says is the business of Content; this
-// package knows how the bytes reach a reader: the mount, the device loop, node
-// ids, open files and their snapshots. It knows no formats, no containers and
-// no cgroups.
+// slot has the same files, but for those of a series: of how many things a slot
+// has them, such as CPUs, it asks at each lookup. What a file says is the business
+// of Content; this package knows how the bytes reach a reader: the mount, the device
+// loop, node ids, open files and their snapshots. It knows no formats, no containers
+// and no cgroups.
 //
 // What it holds to:
 //
@@ -20,7 +21,7 @@
 //     kernel's FORGET needs no answer and a restart loses no table.
 //   - No request is left without a reply, and no lock is held over a render.
 //
-// The superblock is read-only (MS_RDONLY): nothing is written here, and the
-// kernel then asks for no attributes after each read. What it shows as the size
-// of a file is in size.go.
+// The superblock is read-only (MS_RDONLY) unless it has a Writer: the kernel then
+// asks for no attributes after each read. Nothing that is written is kept: it sets
+// what poll(2) waits for (poll.go). What is shown as the size of a file is in size.go.
 package fs

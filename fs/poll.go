@@ -8,11 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Writer is a Content with files that can be written to. What is written to a file
-// asks for an event, as for a trigger in a file of /proc/pressure, and poll(2) on
-// the open file waits for it.
+// Writer takes what is written to files: each write asks for an event, as that of a
+// trigger to a file of /proc/pressure does, and poll(2) on the open file waits for it.
+// What Content says of its calls holds for Write, too.
 type Writer interface {
-	Content
 	// Write takes what one write(2) has brought. fired is called, from anywhere and
 	// as long as the Watch is open, when it may have something to tell.
 	Write(slot Slot, ref Ref, data []byte, fired func()) (Watch, error)
@@ -38,10 +37,10 @@ type watching struct {
 	poller uint64 // guarded by mu; whom to wake, 0 if nobody has polled
 }
 
-// defaultEvents is DEFAULT_POLLMASK of include/linux/poll.h.
 const (
-	pollRdNorm    = 0x40
-	pollWrNorm    = 0x100
+	pollRdNorm = 0x40
+	pollWrNorm = 0x100
+	// defaultEvents is DEFAULT_POLLMASK of include/linux/poll.h.
 	defaultEvents = unix.POLLIN | unix.POLLOUT | pollRdNorm | pollWrNorm
 )
 
@@ -130,19 +129,4 @@ func (w *watching) poll(poller uint64) uint32 {
 		return defaultEvents | unix.POLLERR | unix.POLLPRI
 	}
 	return defaultEvents | w.watch.Poll()
-}
-
-// SetAttr lets a file be truncated, as it is when a shell redirects to it, and
-// nothing else be changed.
-func (b *superblock) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	p, st := b.place(in.NodeId)
-	if !st.Ok() {
-		return st
-	}
-	if in.Valid&(fuse.FATTR_MODE|fuse.FATTR_UID|fuse.FATTR_GID) != 0 {
-		return fuse.EPERM
-	}
-	out.Attr = b.attr(p)
-	out.SetTimeout(cacheTime)
-	return fuse.OK
 }

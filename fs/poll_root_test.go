@@ -30,7 +30,7 @@ func TestPollWaitsForTheEvent(t *testing.T) {
 		t.Skip("needs python3")
 	}
 	a := &alarms{renderFunc: hello}
-	s, err := Mount(mountDir(t), testFiles, a, Options{Writable: true})
+	s, err := Mount(mountDir(t), testFiles, a, Options{Writer: a})
 	if err != nil {
 		t.Fatal(err)
 	}

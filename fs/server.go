@@ -9,9 +9,9 @@ import (
 
 // Options of a Server. The zero value is valid.
 type Options struct {
-	// Writable makes the superblock one that can be written to. The content must
-	// then be a Writer.
-	Writable bool
+	// Writer takes what is written to files. Without one the superblock is
+	// read-only.
+	Writer Writer
 	// Panicked is told of a panic in a render, or elsewhere in the handling of
 	// a request; where names the file if it is known. The reader gets EIO.
 	Panicked func(where string, value any, stack []byte)

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"syscall"
@@ -43,6 +42,7 @@ func newSuperblock(files []File, c Content, opts Options) (*superblock, error) {
 	b := &superblock{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		content:       c,
+		writer:        opts.Writer,
 		panicked:      opts.Panicked,
 		attrChanged:   func(nodeID) {},
 		wake:          func(uint64) {},
@@ -53,12 +53,6 @@ func newSuperblock(files []File, c Content, opts Options) (*superblock, error) {
 	}
 	if b.panicked == nil {
 		b.panicked = func(string, any, []byte) {}
-	}
-	if opts.Writable {
-		var ok bool
-		if b.writer, ok = c.(Writer); !ok {
-			return nil, errors.New("writable files need a content that takes what is written")
-		}
 	}
 	return b, nil
 }
@@ -163,6 +157,21 @@ func (b *superblock) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 	p, st := b.place(in.NodeId)
 	if !st.Ok() {
 		return st
+	}
+	out.Attr = b.attr(p)
+	out.SetTimeout(cacheTime)
+	return fuse.OK
+}
+
+// SetAttr lets a file be truncated, as it is when a shell redirects to it, and
+// nothing else be changed.
+func (b *superblock) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+	p, st := b.place(in.NodeId)
+	if !st.Ok() {
+		return st
+	}
+	if in.Valid&(fuse.FATTR_MODE|fuse.FATTR_UID|fuse.FATTR_GID) != 0 {
+		return fuse.EPERM
 	}
 	out.Attr = b.attr(p)
 	out.SetTimeout(cacheTime)

@@ -22,7 +22,10 @@ type viewTree struct {
 	paths    []string      // of the views that containers get
 }
 
-var _ fs.Writer = (*viewTree)(nil)
+var (
+	_ fs.Content = (*viewTree)(nil)
+	_ fs.Writer  = (*viewTree)(nil)
+)
 
 // newViewTree lists the files of the kind. Those that this kernel doesn't have, or that
 // can't be made sense of, keep their place and are hidden.
@@ -68,7 +71,11 @@ func (t *viewTree) mount(dir string) (err error) {
 	if err := os.Chmod(dir, 0o700); err != nil { // it may be there from before
 		return err
 	}
-	t.server, err = fs.Mount(t.dir, t.files, t, fs.Options{Writable: t.writable, Panicked: t.views.panicked})
+	opts := fs.Options{Panicked: t.views.panicked}
+	if t.writable {
+		opts.Writer = t
+	}
+	t.server, err = fs.Mount(t.dir, t.files, t, opts)
 	return err
 }
 
