@@ -3,6 +3,7 @@
 package fs
 
 import (
+	"bufio"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -48,11 +49,10 @@ func TestPollWaitsForTheEvent(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	lines := bufio.NewReader(out) // a line can come in two pieces, or two at once
 	read := func(want string) {
 		t.Helper()
-		line := make([]byte, 100)
-		n, err := out.Read(line)
-		if got := string(line[:n]); err != nil || got != want+"\n" {
+		if got, err := lines.ReadString('\n'); err != nil || got != want+"\n" {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
 	}
