@@ -123,26 +123,11 @@ func (s CPUSet) word(i int) uint64 {
 
 // AppendList appends the set in the kernel's list format, "0-3,5".
 func (s CPUSet) AppendList(dst []byte) []byte {
-	first, last := -1, -1
-	flush := func() {
-		if first < 0 {
-			return
-		}
-		dst = strconv.AppendInt(dst, int64(first), 10)
-		if last > first {
-			dst = strconv.AppendInt(append(dst, '-'), int64(last), 10)
-		}
-		dst = append(dst, ',')
-	}
+	w := ListWriter{Dst: dst}
 	for cpu := range s.All() {
-		if first < 0 || cpu != last+1 {
-			flush()
-			first = cpu
-		}
-		last = cpu
+		w.Add(cpu)
 	}
-	flush()
-	return bytes.TrimSuffix(dst, []byte{','})
+	return w.Finish()
 }
 
 // String returns the set in the kernel's list format.

@@ -6,37 +6,6 @@ import (
 	"cloister/cgroupview"
 )
 
-// listWriter appends numbers, which are added in rising order, as the kernel lists
-// sets: "0-3,5".
-type listWriter struct {
-	dst         []byte
-	first, last int
-	some        bool // there is a range from first to last to be written
-}
-
-func (w *listWriter) add(n int) {
-	if w.some && n == w.last+1 {
-		w.last = n
-		return
-	}
-	if w.some {
-		w.dst = append(w.flush(), ',')
-	}
-	w.first, w.last, w.some = n, n, true
-}
-
-func (w *listWriter) flush() []byte {
-	if !w.some {
-		return w.dst
-	}
-	w.some = false
-	w.dst = strconv.AppendInt(w.dst, int64(w.first), 10)
-	if w.last > w.first {
-		w.dst = strconv.AppendInt(append(w.dst, '-'), int64(w.last), 10)
-	}
-	return w.dst
-}
-
 // appendUpTo appends the list of the numbers below n.
 func appendUpTo(dst []byte, n int) []byte {
 	dst = append(dst, '0')
@@ -75,9 +44,9 @@ func (m mask) set(n int) {
 
 // appendList appends those CPUs of the host's that the container sees.
 func (c *cpus) appendList(dst []byte, host cgroupview.CPUSet) []byte {
-	w := listWriter{dst: dst}
-	c.among(host, w.add)
-	return w.flush()
+	w := cgroupview.ListWriter{Dst: dst}
+	c.among(host, w.Add)
+	return w.Finish()
 }
 
 // appendMap appends the same as a mask.

@@ -1,8 +1,6 @@
 package emul
 
 import (
-	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"cloister/cgroupview"
@@ -42,24 +40,6 @@ func TestMask(t *testing.T) {
 		}
 		if got := string(dst); got != "before "+tt.want {
 			t.Errorf("mask of %d with %q: %q, want %q", tt.n, tt.set, got, tt.want)
-		}
-	}
-}
-
-func TestListWriter(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 1))
-	for range 200 {
-		w := listWriter{dst: []byte("before ")}
-		var want []string
-		for n := range 100 {
-			if rnd.IntN(3) > 0 {
-				w.add(n)
-				want = append(want, string(appendUints(nil, uint64(n)))[1:])
-			}
-		}
-		set := cpuSet(t, strings.Join(want, ","))
-		if got := string(w.flush()); got != "before "+set.String() {
-			t.Fatalf("list %q, want %q", got, set)
 		}
 	}
 }

@@ -1,12 +1,11 @@
 package emul
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"cloister/cgroupview"
 )
 
 // series are things of which a container has a number: each has a directory, whose
@@ -71,24 +70,15 @@ func (v *view) number(s series, member int) (int, bool) {
 
 // members returns the members that a container has.
 func (v *view) members(s series) []int {
-	var set cgroupview.CPUSet
 	switch s {
 	case cpuSeries:
-		return upTo(v.cpus.visible)
+		all := make([]int, v.cpus.visible)
+		for i := range all {
+			all[i] = i
+		}
+		return all
 	case nodeSeries:
-		set = v.nodes
+		return slices.Collect(v.nodes.All())
 	}
-	var all []int
-	for n := range set.All() {
-		all = append(all, n)
-	}
-	return all
-}
-
-func upTo(n int) []int {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return all
+	return nil
 }

@@ -33,26 +33,26 @@ func renderNodes(dst []byte, v *view, _ input) []byte {
 
 // renderNodesOf renders those of the host's list.
 func renderNodesOf(dst []byte, v *view, host cgroupview.CPUSet, _ input) []byte {
-	w := listWriter{dst: dst}
+	w := cgroupview.ListWriter{Dst: dst}
 	for n := range v.nodes.All() {
 		if host.Contains(n) {
-			w.add(n)
+			w.Add(n)
 		}
 	}
-	return append(w.flush(), '\n')
+	return append(w.Finish(), '\n')
 }
 
 // renderNodesWithCPU renders those that have a CPU that the container sees.
 func renderNodesWithCPU(dst []byte, v *view, _ input) []byte {
-	w := listWriter{dst: dst}
+	w := cgroupview.ListWriter{Dst: dst}
 	for n := range v.nodes.All() {
 		some := false
 		v.cpus.among(v.host.nodeCPUs[n], func(int) { some = true })
 		if some {
-			w.add(n)
+			w.Add(n)
 		}
 	}
-	return append(w.flush(), '\n')
+	return append(w.Finish(), '\n')
 }
 
 func renderNodeCPUList(dst []byte, v *view, in input) []byte {
