@@ -8,7 +8,8 @@ import (
 	"cloister/cgroupview"
 )
 
-// File is a file that a container sees.
+// File is a file that a container sees. It is a directory (Dir), or rendered by render
+// or by group.
 type File struct {
 	// Path is from the root directory, "proc/meminfo". A star in it stands for the
 	// members of a series: "sys/devices/system/cpu/cpu*/online" is a file of each
@@ -18,15 +19,17 @@ type File struct {
 	// Dir makes it a directory with nothing in it.
 	Dir bool
 
-	// origin is the host's file that it is derived from.
-	origin origin
+	// render renders from the container's current sample and what in says beside.
 	render func(dst []byte, v *view, in input) []byte
-	// nodes tells that it is rendered from how the memory lies on the nodes.
+	// origin is the host's file that in.host is made of; see derived.
+	origin origin
+	// nodes tells that render needs in.nodes.
 	nodes bool
-	// group, in place of render, renders from what the container's cgroup says now.
+
+	// group renders from what the container's cgroup says now, without a sample.
 	group func(dst []byte, g *cgroupview.Group) ([]byte, error)
 
-	series series
+	series series // as Path says: see tabulate
 }
 
 // FileID is the index of a file in Files.
@@ -99,6 +102,7 @@ var files = tabulate(procFiles, pressureFiles, cpuFiles, nodeFiles, miscFiles)
 // Files returns the emulated files; a FileID is an index of the result.
 func Files() []File { return slices.Clone(files) }
 
+// tabulate joins the lists and notes which files are in a series.
 func tabulate(lists ...[]File) []File {
 	all := slices.Concat(lists...)
 	for i := range all {

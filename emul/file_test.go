@@ -32,6 +32,25 @@ func TestFileIDsStay(t *testing.T) {
 	compareGolden(t, golden, got.String())
 }
 
+// A file has one of the three ways to say what it contains, and what the others need
+// not.
+func TestFilesAreOfOneKind(t *testing.T) {
+	for _, f := range files {
+		kinds := 0
+		for _, is := range []bool{f.Dir, f.render != nil, f.group != nil} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 {
+			t.Errorf("%s is of %d kinds", f.Path, kinds)
+		}
+		if f.render == nil && (f.nodes || f.origin.path != "" || f.series != noSeries) {
+			t.Errorf("%s: nothing takes what it is said to need", f.Path)
+		}
+	}
+}
+
 func TestViews(t *testing.T) {
 	views := map[string]int{}
 	for _, v := range Views() {

@@ -195,7 +195,7 @@ func TestNodeVmstat(t *testing.T) {
 	})
 	m := nodeLines(t, r.c, 0)
 	want := fmt.Sprintf("nr_free_pages %d\nnr_anon_pages %d\nnr_new_thing 0\nnr_anon_transparent_hugepages 32\nnr_kernel_stack 384\n",
-		m["MemFree"]/pageKiB, 150*kib/pageKiB)
+		m["MemFree"]/(pageSize>>10), 150*kib/(pageSize>>10))
 	if got := r.read(nodeDir + "/node0/vmstat"); got != want {
 		t.Errorf("vmstat %q, want %q", got, want)
 	}

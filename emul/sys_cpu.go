@@ -42,18 +42,18 @@ var cpuFiles = slices.Concat(
 	cpufreqFiles(),
 )
 
-// constants are files in dir that describe the machine: the container sees the host's
-// text, of a CPU that of the one it runs on.
+// constants are verbatim files that describe the machine.
 func constants(dir string, names ...string) []File {
-	list := settings(dir, names...)
+	list := verbatim(dir, names...)
 	for i := range list {
 		list[i] = list[i].stable()
 	}
 	return list
 }
 
-// settings are constants that the host's administrator can change.
-func settings(dir string, names ...string) []File {
+// verbatim are files in dir of which the container sees the host's text, of a CPU that
+// of the one it runs on.
+func verbatim(dir string, names ...string) []File {
 	var list []File
 	for _, name := range names {
 		list = append(list, derived(dir+"/"+name, 0o444, parseText, renderText))

@@ -5,9 +5,9 @@ package emul
 // by one of its CPUs, but each of them has a link to it.
 func cpufreqFiles() []File {
 	const ofCPU, ofPolicy = cpuDir + "/cpu*/cpufreq", cpuDir + "/cpufreq/policy*"
-	list := settings(cpuDir+"/cpufreq", "boost")
-	list = append(list, settings(cpuDir+"/intel_pstate", "status", "no_turbo", "num_pstates", "turbo_pct", "min_perf_pct", "max_perf_pct")...)
-	list = append(list, settings(cpuDir+"/amd_pstate", "status", "prefcore")...)
+	list := verbatim(cpuDir+"/cpufreq", "boost")
+	list = append(list, verbatim(cpuDir+"/intel_pstate", "status", "no_turbo", "num_pstates", "turbo_pct", "min_perf_pct", "max_perf_pct")...)
+	list = append(list, verbatim(cpuDir+"/amd_pstate", "status", "prefcore")...)
 	// drivers/acpi/cppc_acpi.c, but for its counters
 	list = append(list, constants(cpuDir+"/cpu*/acpi_cppc",
 		"highest_perf", "nominal_perf", "lowest_nonlinear_perf", "lowest_perf", "guaranteed_perf", "reference_perf",
@@ -25,13 +25,13 @@ func cpufreqFiles() []File {
 
 // policyFiles are the files of one policy.
 func policyFiles(dir string) []File {
-	const max = "/cpuinfo_max_freq"
 	// What a CPU runs at follows from all that runs on it: the container sees the
 	// frequency that it can have.
+	highest := dir + "/cpuinfo_max_freq"
 	list := []File{
-		derived(dir+"/scaling_cur_freq", 0o444, parseText, renderText).of(dir + max),
-		derived(dir+"/cpuinfo_cur_freq", 0o400, parseText, renderText).of(dir + max),
-		derived(dir+"/cpuinfo_avg_freq", 0o444, parseText, renderText).of(dir + max),
+		derived(dir+"/scaling_cur_freq", 0o444, parseText, renderText).of(highest),
+		derived(dir+"/cpuinfo_cur_freq", 0o400, parseText, renderText).of(highest),
+		derived(dir+"/cpuinfo_avg_freq", 0o444, parseText, renderText).of(highest),
 		{Path: dir + "/affected_cpus", Mode: 0o444, render: renderMember},
 		{Path: dir + "/related_cpus", Mode: 0o444, render: renderMember},
 		{Path: dir + "/freqdomain_cpus", Mode: 0o444, render: renderMember},
@@ -44,8 +44,11 @@ func policyFiles(dir string) []File {
 		"energy_performance_available_preferences",
 		"amd_pstate_max_freq", "amd_pstate_lowest_nonlinear_freq", "amd_pstate_highest_perf",
 	)...)
-	return append(list, settings(
-		dir, "cpuinfo_max_freq", "scaling_driver", "scaling_max_freq", "scaling_min_freq", "scaling_governor", "energy_performance_preference", "bios_limit", "boost",
+	// The host's administrator can change these.
+	return append(list, verbatim(
+		dir,
+		"cpuinfo_max_freq", "scaling_driver", "scaling_max_freq", "scaling_min_freq", "scaling_governor",
+		"energy_performance_preference", "bios_limit", "boost",
 	)...)
 }
 
