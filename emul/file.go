@@ -95,8 +95,8 @@ type input struct {
 	nodes *nodeMemory
 }
 
-// files are the emulated files. An index is part of node ids: new files are
-// appended, and none is ever moved or taken out.
+// files are the emulated files. An index is part of node ids, so none is ever moved or
+// taken out, and a new one, wherever it belongs, goes into a list after the last.
 var files = tabulate(procFiles, pressureFiles, cpuFiles, nodeFiles, miscFiles)
 
 // Files returns the emulated files; a FileID is an index of the result.

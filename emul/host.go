@@ -92,7 +92,8 @@ func (h *Host) closeFiles() {
 }
 
 // Supported reports whether the running kernel has the file and in a format that
-// this package understands. Others are best not attached to a container.
+// this package understands. Others are best not attached to a container. If it is for
+// its format, the error wraps cgroupview.ErrFormat.
 func (h *Host) Supported(id FileID) (bool, error) {
 	f, err := lookup(id)
 	if err != nil {
@@ -109,7 +110,7 @@ func (h *Host) Supported(id FileID) (bool, error) {
 		return false, nil
 	}
 	_, err = h.origins.get(id, number, now)
-	if errors.Is(err, cgroupview.ErrFormat) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	return err == nil, err

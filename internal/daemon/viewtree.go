@@ -28,7 +28,7 @@ var (
 )
 
 // newViewTree lists the files of the kind. Those that this kernel doesn't have, or that
-// can't be made sense of, keep their place and are hidden.
+// can't be made sense of, keep their place and are hidden; the log tells of the latter.
 func newViewTree(v *views, writable bool, enabled func(path string) bool) *viewTree {
 	t := &viewTree{views: v, writable: writable}
 	all := emul.Files()
@@ -40,7 +40,7 @@ func newViewTree(v *views, writable bool, enabled func(path string) bool) *viewT
 		for _, id := range view.Files {
 			ok, err := v.host.Supported(id)
 			if err != nil {
-				v.log.Warn().Str("path", "/"+all[id].Path).Err(err).Msg("view is not attached to containers")
+				v.log.Warn().Str("path", "/"+all[id].Path).Err(err).Msg("no view of this file")
 			}
 			t.files = append(t.files, fs.File{Path: all[id].Path, Mode: all[id].Mode, Dir: all[id].Dir, Hidden: !ok})
 			t.ids = append(t.ids, id)
