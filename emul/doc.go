@@ -1,10 +1,29 @@
 // Package emul renders a container's view of files in /proc and /sys: a sample of
 // the host and of the container's cgroup in, bytes out.
 //
-// A Host is made once per daemon and a Container for each container. Every file
-// is an entry of one of the tables that file.go joins, and has a renderer, in a Go
-// file named after it unless it is short, and its test. The package opens nothing
-// but kernel files to read. It knows nothing of FUSE, mounts or OCI.
+// A Host is made once per daemon and a Container for each container. The package
+// opens nothing but kernel files, to read them and to write triggers of pressure. It
+// knows nothing of FUSE, mounts or OCI.
+//
+// Where to look:
+//
+//   - Which files there are: the tables in proc.go, pressure.go and sys_*.go, joined in
+//     file.go, which also makes views of them. An entry names its renderer.
+//   - How a file of /proc is rendered: in a Go file of its name. /sys/devices/system/cpu
+//     is in sys_cpu.go, sys_topology.go, sys_cache.go and sys_cpufreq.go,
+//     /sys/devices/system/node in sys_node.go, node_meminfo.go and node_vmstat.go;
+//     boot_id and product_uuid are in identity.go. text.go and cpulist.go have what
+//     they share.
+//   - What a file is rendered from: the view in container.go, a sample. Its parts are
+//     in memory.go, nodes.go, cpus.go, cpuclock.go (time of CPUs), clock.go (time since
+//     the start), vmcounters.go (events) and loadavg.go; how memory lies on the nodes
+//     is in nodememory.go. What State keeps of it over a restart is in state.go.
+//   - What is read of the host: for every sample in host.go, for single files, their
+//     origins, in origins.go, both by way of hostfile.go. Which CPU or node a number in
+//     a path means is in series.go.
+//   - How tasks are counted, every 5 s: loadsampler.go, taskcounter.go, taskstatus.go,
+//     switchcounter.go.
+//   - What is no file: sysinfo.go, and the triggers in trigger.go.
 //
 // Invariants:
 //
