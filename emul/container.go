@@ -3,14 +3,11 @@ package emul
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"cloister/cgroupview"
 )
@@ -140,87 +137,6 @@ func (h *Host) startOf(cfg ContainerConfig) (time.Duration, error) {
 	return start, nil
 }
 
-// Render appends the content of a file to dst; member is 0 for a file that is in no
-// series. The error wraps cgroupview.ErrGone if the container's cgroup has been
-// removed, ErrNoMember if it has no such member, and os.ErrClosed after Close; dst is then
-// returned as it was.
-func (c *Container) Render(dst []byte, id FileID, member int) ([]byte, error) {
-	f, err := lookup(id)
-	if err != nil {
-		return dst, err
-	}
-	out, err := c.render(dst, id, f, member)
-	if err != nil {
-		return dst, fmt.Errorf("render %s: %w", f.Path, err)
-	}
-	return out, nil
-}
-
-func (c *Container) render(dst []byte, id FileID, f *File, member int) ([]byte, error) {
-	if f.Dir {
-		return dst, unix.EISDIR
-	}
-	if f.group != nil {
-		return c.renderGroup(dst, f)
-	}
-	in := input{now: c.host.now(), member: member}
-	if err := c.refresh(in.now); err != nil {
-		return dst, err
-	}
-	if f.nodes {
-		c.sampling.Lock() // the view stays the same meanwhile
-		defer c.sampling.Unlock()
-		if err := c.locateMemory(in.now); err != nil {
-			return dst, err
-		}
-		in.nodes = &c.nodes
-	}
-	var ok bool
-	c.mu.RLock()
-	in.number, ok = c.view.number(f.series, member)
-	c.mu.RUnlock()
-	if !ok {
-		return dst, ErrNoMember
-	}
-	var err error
-	in.host, err = c.host.origins.get(id, in.number, in.now)
-	if f.series != noSeries && errors.Is(err, fs.ErrNotExist) { // not all have what the first has
-		return dst, ErrNoMember
-	}
-	if err != nil {
-		return dst, err
-	}
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	in.now = max(in.now, c.view.at)
-	return f.render(dst, &c.view, in), nil
-}
-
-// renderGroup renders from the container's cgroup itself.
-func (c *Container) renderGroup(dst []byte, f *File) ([]byte, error) {
-	c.sampling.Lock()
-	defer c.sampling.Unlock()
-	if c.closed {
-		return dst, os.ErrClosed
-	}
-	return f.group(dst, c.group)
-}
-
-// Members returns the members, in rising order, of the series that a file is in; nil
-// for one that is in none.
-func (c *Container) Members(id FileID) ([]int, error) {
-	f, err := lookup(id)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.refresh(c.host.now()); err != nil {
-		return nil, fmt.Errorf("list %s: %w", f.Path, err)
-	}
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.view.members(f.series), nil
-}
-
 // refresh sees to it that the view is no more than one period old at the time
 // now.
 func (c *Container) refresh(now time.Duration) error {
@@ -260,53 +176,6 @@ func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) {
 	v.nodes = newNodes(host.nodes, &v.usage)
 	v.cpu.advance(now, &v.cpus, &v.usage)
 	v.vm.advance(&v.usage)
-}
-
-// sampleLoad is called once per loadPeriod. A container whose tasks cannot be
-// listed keeps its figures: it is gone, or one that has no cgroup of its own.
-func (c *Container) sampleLoad(now time.Duration, scratch *taskScratch, limit int) {
-	_ = c.count(now, scratch, limit)
-	idle := now > time.Duration(c.expires.Load())+parkAfter
-	if idle && c.sampling.TryLock() { // never wait here for one container's reading
-		defer c.sampling.Unlock()
-		c.group.Park()
-	}
-}
-
-// count looks at up to limit tasks of the container and updates its load.
-func (c *Container) count(now time.Duration, scratch *taskScratch, limit int) error {
-	c.counting.Lock()
-	defer c.counting.Unlock()
-	if c.counter == nil {
-		return os.ErrClosed
-	}
-	n, err := c.counter.count(scratch, limit)
-	if err != nil {
-		return err
-	}
-	forks := n.total
-	if c.counter.ownNamespace() {
-		forks = max(forks, n.lastPID)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l := &c.view.load
-	if all := int(c.view.usage.Pids); n.total == limit && all > limit {
-		n.scale(all)
-	}
-	l.LastPID = max(l.LastPID, n.lastPID)
-	l.Forks = max(l.Forks, forks)
-	l.Switches, l.Seen = l.Switches+n.switches, n.seen
-	l.update(now, n)
-	return nil
-}
-
-// scale takes the tasks that were counted for all.
-func (n *taskCount) scale(all int) {
-	n.running = n.running * all / n.total
-	n.blocked = n.blocked * all / n.total
-	n.switches = mulDiv(n.switches, uint64(all), uint64(n.total))
-	n.total = all
 }
 
 // Close releases the container's cgroup. It waits for a sample that is being

@@ -14,10 +14,11 @@
 //     /sys/devices/system/node in sys_node.go, node_meminfo.go and node_vmstat.go;
 //     boot_id and product_uuid are in identity.go. text.go and cpulist.go have what
 //     they share.
-//   - What a file is rendered from: the view in container.go, a sample. Its parts are
-//     in memory.go, nodes.go, cpus.go, cpuclock.go (time of CPUs), clock.go (time since
-//     the start), vmcounters.go (events) and loadavg.go; how memory lies on the nodes
-//     is in nodememory.go. What State keeps of it over a restart is in state.go.
+//   - What a file is rendered from: the view in container.go, which is a sample;
+//     render.go brings both together. Parts of the view are in memory.go, nodes.go,
+//     cpus.go, cpuclock.go (time of CPUs), clock.go (time since the start),
+//     vmcounters.go (events) and loadavg.go; how memory lies on the nodes is in
+//     nodememory.go. What is kept of it over a restart is in state.go.
 //   - What is read of the host: for every sample in host.go, for single files, their
 //     origins, in origins.go, both by way of hostfile.go. Which CPU or node a number in
 //     a path means is in series.go.
@@ -28,7 +29,7 @@
 // Invariants:
 //
 //   - All files of a container come from one sample, so they agree with one
-//     another. A sample is at most one period old, and taken at the first read
+//     another; pressure alone is the cgroup's own file at each read. A sample is at most one period old, and taken at the first read
 //     after that; concurrent readers share it.
 //   - Every file of the host is read at most once per period, whatever the
 //     number of containers.

@@ -37,6 +37,14 @@ type taskCount struct {
 	seen     uint64 // those that the tasks have ever made
 }
 
+// scale takes the tasks that were counted for all.
+func (n *taskCount) scale(all int) {
+	n.running = n.running * all / n.total
+	n.blocked = n.blocked * all / n.total
+	n.switches = mulDiv(n.switches, uint64(all), uint64(n.total))
+	n.total = all
+}
+
 // loadPeriod is LOAD_FREQ of include/linux/sched/loadavg.h.
 const loadPeriod = 5 * time.Second
 

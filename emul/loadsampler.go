@@ -2,6 +2,7 @@ package emul
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -106,4 +107,43 @@ func (s *loadSampler) take(slot int) (containers []*Container, share int) {
 		n += len(slot)
 	}
 	return slices.Collect(maps.Keys(s.slots[slot])), max(minTaskShare, taskBudget/max(1, n))
+}
+
+// sampleLoad is called once per loadPeriod. A container whose tasks cannot be
+// listed keeps its figures: it is gone, or one that has no cgroup of its own.
+func (c *Container) sampleLoad(now time.Duration, scratch *taskScratch, limit int) {
+	_ = c.count(now, scratch, limit)
+	idle := now > time.Duration(c.expires.Load())+parkAfter
+	if idle && c.sampling.TryLock() { // never wait here for one container's reading
+		defer c.sampling.Unlock()
+		c.group.Park()
+	}
+}
+
+// count looks at up to limit tasks of the container and updates its load.
+func (c *Container) count(now time.Duration, scratch *taskScratch, limit int) error {
+	c.counting.Lock()
+	defer c.counting.Unlock()
+	if c.counter == nil {
+		return os.ErrClosed
+	}
+	n, err := c.counter.count(scratch, limit)
+	if err != nil {
+		return err
+	}
+	forks := n.total
+	if c.counter.ownNamespace() {
+		forks = max(forks, n.lastPID)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &c.view.load
+	if all := int(c.view.usage.Pids); n.total == limit && all > limit {
+		n.scale(all)
+	}
+	l.LastPID = max(l.LastPID, n.lastPID)
+	l.Forks = max(l.Forks, forks)
+	l.Switches, l.Seen = l.Switches+n.switches, n.seen
+	l.update(now, n)
+	return nil
 }
