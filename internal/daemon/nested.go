@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 
 	"cloister/emul"
@@ -51,7 +50,7 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	}
 	if c.nested == nil {
 		c.nested = map[fs.Slot]struct{}{}
-		c.undo = append(c.undo, func() error { return r.dropNested(c) })
+		c.undo = append(c.undo, func() error { r.dropNested(c); return nil })
 	}
 	c.nested[slot] = struct{}{}
 	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs}, nil
@@ -82,26 +81,23 @@ func (r *registry) unnest(key, nested string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.nested[slot]; !ok {
-		return nil
+	if _, ok := c.nested[slot]; ok {
+		r.dropOne(c, slot)
 	}
-	return r.dropOne(c, slot)
+	return nil
 }
 
 // dropNested takes all of them back. Preconditions: c.mu is held.
-func (r *registry) dropNested(c *container) error {
-	var errs []error
+func (r *registry) dropNested(c *container) {
 	for slot := range c.nested {
-		errs = append(errs, r.dropOne(c, slot))
+		r.dropOne(c, slot)
 	}
-	return errors.Join(errs...)
 }
 
-func (r *registry) dropOne(c *container, slot fs.Slot) error {
+func (r *registry) dropOne(c *container, slot fs.Slot) {
 	delete(c.nested, slot)
-	err := r.views.remove(slot)
+	r.views.remove(slot)
 	r.freeSlot(slot)
-	return err
 }
 
 // takeSlot takes a slot for views that have no registration of their own.

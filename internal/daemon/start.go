@@ -153,7 +153,7 @@ func (r *registry) show(c *container) error {
 	if err := r.views.add(c.Slot, c.owner(), c.Cgroups, cfg); err != nil {
 		return fmt.Errorf("views of container %s: %w", c.ID, err)
 	}
-	c.undo = append(c.undo, func() error { return r.views.remove(c.Slot) })
+	c.undo = append(c.undo, func() error { r.views.remove(c.Slot); return nil })
 	return nil
 }
 

@@ -84,14 +84,15 @@ func (v *views) add(slot fs.Slot, owner fs.Owner, cgroups cgroupview.Paths, cfg 
 	v.mu.Unlock()
 	for _, t := range v.trees {
 		if err := t.server.Add(slot, owner); err != nil {
-			return errors.Join(err, v.remove(slot))
+			v.remove(slot)
+			return err
 		}
 	}
 	return nil
 }
 
 // remove makes the files of a slot disappear.
-func (v *views) remove(slot fs.Slot) error {
+func (v *views) remove(slot fs.Slot) {
 	for _, t := range v.trees {
 		t.server.Remove(slot)
 	}
@@ -102,7 +103,6 @@ func (v *views) remove(slot fs.Slot) error {
 	if view != nil {
 		view.Close()
 	}
-	return nil
 }
 
 // container returns the one that has a slot.
