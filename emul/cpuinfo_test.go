@@ -1,7 +1,6 @@
 package emul
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -61,11 +60,7 @@ func TestCPUInfoFollowsHotplug(t *testing.T) {
 }
 
 func TestParseCPUInfoRefuses(t *testing.T) {
-	for _, text := range []string{"", "vendor_id : IBM/S390\n# processors : 2\n", "processor : x\n\n", "processor\n\n"} {
-		if _, err := parseCPUInfo([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseCPUInfo(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	refuses(t, parseCPUInfo, "", "vendor_id : IBM/S390\n# processors : 2\n", "processor : x\n\n", "processor\n\n")
 }
 
 func FuzzParseCPUInfo(f *testing.F) {

@@ -231,6 +231,16 @@ func number(tb testing.TB, s string) uint64 {
 	return v
 }
 
+// refuses checks that none of the texts is in the format that parse knows.
+func refuses[T any](t *testing.T, parse func([]byte) (T, error), texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if v, err := parse([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
+			t.Errorf("%q: parsed as %v, %v, want ErrFormat", text, v, err)
+		}
+	}
+}
+
 // inModes runs a test with a container on a fresh host of each mode.
 func inModes(t *testing.T, test func(t *testing.T, r *rig)) {
 	for _, mode := range cgrouptest.Modes {

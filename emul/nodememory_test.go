@@ -199,11 +199,7 @@ func TestNodeVmstat(t *testing.T) {
 	if got := r.read(nodeDir + "/node0/vmstat"); got != want {
 		t.Errorf("vmstat %q, want %q", got, want)
 	}
-	for _, text := range []string{"nr_free_pages\n", "nr_free_pages x\n", "\n"} {
-		if _, err := parseNodeVmstat([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseNodeVmstat(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	refuses(t, parseNodeVmstat, "nr_free_pages\n", "nr_free_pages x\n", "\n")
 }
 
 // A node's meminfo has the lines that a node's has in the kernel, in its form.
@@ -223,11 +219,7 @@ func TestNodeMeminfoForm(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant the form of\n%s", host, got, text)
 		}
 	}
-	for _, text := range []string{"MemTotal: 5 kB\n", "Node 0 MemTotal: x kB\n", "Node 0 MemTotal:\n"} {
-		if _, err := parseNodeMeminfo([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseNodeMeminfo(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	refuses(t, parseNodeMeminfo, "MemTotal: 5 kB\n", "Node 0 MemTotal: x kB\n", "Node 0 MemTotal:\n")
 }
 
 func FuzzParseNodeMeminfo(f *testing.F) {

@@ -1,10 +1,8 @@
 package emul
 
 import (
-	"errors"
 	"testing"
 
-	"cloister/cgroupview"
 	"cloister/cgroupview/cgrouptest"
 )
 
@@ -30,11 +28,7 @@ func TestSoftirqs(t *testing.T) {
 }
 
 func TestParseSoftirqsRefuses(t *testing.T) {
-	for _, text := range []string{"", "HI: 0\n", "   CPU0\nHI\n"} {
-		if _, err := parseSoftirqs([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseSoftirqs(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	refuses(t, parseSoftirqs, "", "HI: 0\n", "   CPU0\nHI\n")
 }
 
 func FuzzParseSoftirqs(f *testing.F) {

@@ -1,7 +1,6 @@
 package emul
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -160,11 +159,7 @@ func TestParseBtime(t *testing.T) {
 	if got, err := parseBtime([]byte("cpu  1 2\nbtime 1700000000\nprocesses 1\n")); err != nil || got != 1700000000 {
 		t.Errorf("parseBtime = %d, %v", got, err)
 	}
-	for _, text := range []string{"", "btime\n", "btime x\n", "xbtime 5\n"} {
-		if _, err := parseBtime([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseBtime(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	refuses(t, parseBtime, "", "btime\n", "btime x\n", "xbtime 5\n")
 }
 
 func FuzzParseBtime(f *testing.F) {

@@ -104,11 +104,7 @@ func TestParseDistance(t *testing.T) {
 	if row, err := parseDistance([]byte("10 21 31\n")); err != nil || len(row) != 3 || row[1] != 21 {
 		t.Errorf("row %v, %v", row, err)
 	}
-	for _, text := range []string{"10 x\n", "-1\n", "10,21\n"} {
-		if _, err := parseDistance([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseDistance(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	refuses(t, parseDistance, "10 x\n", "-1\n", "10,21\n")
 }
 
 func FuzzParseDistance(f *testing.F) {

@@ -1,7 +1,6 @@
 package emul
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -134,11 +133,7 @@ func TestVmstatCountersDoNotFall(t *testing.T) {
 }
 
 func TestParseVmstatRefuses(t *testing.T) {
-	for _, text := range []string{"", "\n", "nr_free_pages\n", "nr_free_pages x\n", "nr_free_pages 1 2\n", " 5\n"} {
-		if _, err := parseVmstat([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseVmstat(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	refuses(t, parseVmstat, "", "\n", "nr_free_pages\n", "nr_free_pages x\n", "nr_free_pages 1 2\n", " 5\n")
 }
 
 func FuzzParseVmstat(f *testing.F) {

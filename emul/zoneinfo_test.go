@@ -1,7 +1,6 @@
 package emul
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -126,14 +125,10 @@ func TestZoneinfoWithoutMemory(t *testing.T) {
 }
 
 func TestParseZoneinfoRefuses(t *testing.T) {
-	for _, text := range []string{
+	refuses(t, parseZoneinfo,
 		"", "x\n", "Node 0, zone DMA\n  pages free 5\n", "Node x, zone DMA\n", "Node 0, zone DMA\n        managed x\n",
 		"Node 0, zone DMA\n  per-node stats\n        managed  5\n",
-	} {
-		if _, err := parseZoneinfo([]byte(text)); !errors.Is(err, cgroupview.ErrFormat) {
-			t.Errorf("parseZoneinfo(%q): %v, want ErrFormat", text, err)
-		}
-	}
+	)
 }
 
 func FuzzParseZoneinfo(f *testing.F) {
