@@ -6,7 +6,7 @@ import (
 	"cloister/cgroupview"
 )
 
-// pressureFiles are the files of /proc/pressure.
+// pressureFiles are the files of /proc/pressure, but for irq, which came later.
 var pressureFiles = []File{pressureFile("cpu"), pressureFile("io"), pressureFile("memory")}
 
 // pressureFile is /proc/pressure/RESOURCE, kernel/sched/psi.c: the file of the

@@ -18,11 +18,15 @@ func TestPressure(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
 		want := cgrouptest.Pressure(1234)
 		r.set(func(v *cgrouptest.Values) {
-			v.Pressure = map[string]string{"cpu": want, "io": want, "memory": want}
+			v.Pressure = map[string]string{"cpu": want, "io": want, "memory": want, "irq": want}
 		})
 		c := r.container(ContainerConfig{PID: initTask.TID}) // the cgroup is looked for when it's opened
-		for _, f := range pressureFiles {
-			id, _, _ := lookUp(f.Path)
+		for _, resource := range []string{"cpu", "io", "memory", "irq"} {
+			f := pressureFile(resource)
+			id, _, ok := lookUp(f.Path)
+			if !ok {
+				t.Fatalf("no file %s", f.Path)
+			}
 			text, err := c.Render(nil, id, 0)
 			switch {
 			case r.fake.Mode == cgroupview.Legacy:

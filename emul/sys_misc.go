@@ -10,4 +10,5 @@ var miscFiles = []File{
 	{Path: "sys/kernel/tracing", Mode: 0o700, Dir: true},
 	{Path: "sys/kernel/security", Mode: 0o755, Dir: true},
 	{Path: "sys/kernel/config", Mode: 0o755, Dir: true},
+	pressureFile("irq"), // since Linux 6.1, with CONFIG_IRQ_TIME_ACCOUNTING
 }
