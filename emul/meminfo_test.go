@@ -26,10 +26,11 @@ func TestMeminfoTotals(t *testing.T) {
 		{"page cache is available", 256 * mib, 56 * mib, 16 * mib, 262144, 204800, 221184},
 		{"available within the limit", 256 * mib, 56 * mib, gib, 262144, 204800, 262144},
 		{"usage above the limit", 64 * mib, 65 * mib, 0, 65536, 0, 0},
-		{"no limit, host busy", noLimit, mib, 0, hostTotal, hostFree, hostFree},
+		{"no limit, cache of others", noLimit, mib, 0, hostTotal, hostFree, hostAvailable},
+		{"limit above the host's free", 6 * gib, mib, 0, 6291456, hostFree, 6290432},
 		{"no limit, host's available", noLimit, mib, 4 * gib, hostTotal, hostFree, hostAvailable},
-		{"limit above the host", 64 * gib, mib, 0, hostTotal, hostFree, hostFree},
-		{"limit 0", 0, mib, 0, hostTotal, 0, 0},
+		{"limit above the host", 64 * gib, mib, 0, hostTotal, hostFree, hostAvailable},
+		{"limit 0", 0, mib, 0, pageSize / kib, 0, 0},
 	}
 	inModes(t, func(t *testing.T, r *rig) {
 		for _, tt := range tests {
@@ -41,6 +42,17 @@ func TestMeminfoTotals(t *testing.T) {
 				t.Errorf("%s: total, free, available %d %d %d, want %d %d %d", tt.name,
 					m["MemTotal"], m["MemFree"], m["MemAvailable"], tt.total, tt.free, tt.available)
 			}
+		}
+	})
+}
+
+// A limit of 0 takes no other's place, least of all with the host's memory.
+func TestMeminfoLimit0OfAncestor(t *testing.T) {
+	inModes(t, func(t *testing.T, r *rig) {
+		r.fake.Cgroup("/ct").Update(func(v *cgrouptest.Values) { v.MemoryMax = 0 })
+		r.set(func(v *cgrouptest.Values) { v.MemoryMax = 256 * mib })
+		if m := r.meminfo(); m["MemTotal"]*kib != pageSize || m["MemAvailable"] != 0 {
+			t.Errorf("total %d, available %d, want a page, and none of it", m["MemTotal"], m["MemAvailable"])
 		}
 	})
 }
@@ -116,10 +128,7 @@ func TestMeminfoFollowsLimits(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
 		for _, limit := range []uint64{64 * mib, cgroupview.NoLimit, 0, 128 * mib} {
 			r.set(func(v *cgrouptest.Values) { v.MemoryMax = limit })
-			want := min(limit, 8*gib)
-			if limit == 0 {
-				want = 8 * gib
-			}
+			want := min(max(limit, pageSize), 8*gib)
 			if got := r.meminfo()["MemTotal"] * kib; got != want {
 				t.Errorf("limit %d: MemTotal %d, want %d", limit, got, want)
 			}

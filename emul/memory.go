@@ -18,13 +18,14 @@ type memory struct {
 }
 
 func newMemory(host *hostMeminfo, u *cgroupview.Usage) memory {
-	m := memory{total: host.total, stat: u.Memory.Stat}
-	if u.Memory.Limit != 0 { // with 0 nothing could run: it is about to be changed
-		m.total = min(m.total, u.Memory.Limit)
-	}
-	m.free = min(sub(m.total, u.Memory.Usage), u.Memory.Headroom, host.free, host.available)
+	// With a limit of 0 nothing can run, but programs divide by the total.
+	m := memory{total: min(host.total, max(u.Memory.Limit, pageSize)), stat: u.Memory.Stat}
+	room := min(sub(m.total, u.Memory.Usage), u.Memory.Headroom)
+	m.free = min(room, host.free, host.available)
+	// What of the room others fill with page cache is there for the asking, as the
+	// host's available memory tells.
 	reclaimable := m.stat.ActiveFile + m.stat.InactiveFile + m.stat.SlabReclaimable
-	m.available = min(m.free+reclaimable, m.total, host.available)
+	m.available = min(room+reclaimable, m.total, host.available)
 	m.swapTotal, m.swapFree = swap(host, u.Swap)
 	m.commitLimit = mulDiv(m.total, sub(host.commitLimit, host.swapTotal), host.total) + m.swapTotal
 	m.committed = m.stat.Anon + m.stat.Shmem + u.Swap.Usage
