@@ -30,12 +30,17 @@ type ContainerConfig struct {
 	// State is that of an earlier Container for the same container, nil if
 	// there was none.
 	State *State
+	// LimitsChanged, if not nil, is called when a sample shows other CPU limits than
+	// the one before: the container's State is best stored soon. It must not wait for
+	// anything, nor use the Container.
+	LimitsChanged func()
 }
 
 // Container renders the files of one container. It is safe for concurrent use.
 type Container struct {
-	host    *Host
-	expires atomic.Int64 // when the view is too old, CLOCK_BOOTTIME
+	host          *Host
+	limitsChanged func()
+	expires       atomic.Int64 // when the view is too old, CLOCK_BOOTTIME
 
 	// sampling is held while the container's cgroup is read: those who find
 	// the view too old wait for one reading and share it.
@@ -94,7 +99,7 @@ func (h *Host) newContainer(cfg ContainerConfig) (*Container, error) {
 		return nil, err
 	}
 	now := h.now()
-	c := &Container{host: h, group: cfg.Group}
+	c := &Container{host: h, group: cfg.Group, limitsChanged: cfg.LimitsChanged}
 	c.view.start(start, now, cfg)
 	c.counter = newTaskCounter(h.root, cfg.Group, cfg.PID, c.view.load.Seen)
 	if err := c.count(now, new(taskScratch), taskBudget); err != nil && !errors.Is(err, cgroupview.ErrNoCgroup) {
@@ -114,7 +119,7 @@ func (v *view) start(start, now time.Duration, cfg ContainerConfig) {
 		v.clock = startClock{origin: -cfg.BootOffset, bootOffset: cfg.BootOffset}
 	}
 	if cfg.State != nil && cfg.State.valid(now) {
-		v.cpu, v.vm, v.load = cfg.State.CPU.clone(), newVMClock(cfg.State.VM), cfg.State.Load
+		v.cpu, v.vm, v.load = cfg.State.CPU.resume(), newVMClock(cfg.State.VM), cfg.State.Load
 		return
 	}
 	v.vm = newVMClock(nil)
@@ -160,14 +165,18 @@ func (c *Container) refresh(now time.Duration) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.view.take(c.host.now(), &host.value, &c.spare)
+	if c.view.take(c.host.now(), &host.value, &c.spare) && c.limitsChanged != nil {
+		c.limitsChanged()
+	}
 	c.expires.Store(int64(host.at + c.host.period))
 	return nil
 }
 
 // take makes a new sample the current one. It swaps *u for the usage of the last
-// sample, so that both are used in turn.
-func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) {
+// sample, so that both are used in turn. It reports whether a State from before has
+// other CPU limits.
+func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) (changed bool) {
+	last, stored := v.cpus, v.sample > 0 || v.cpu.resumed
 	v.usage, *u = *u, v.usage
 	v.sample++
 	v.at, v.host = now, host
@@ -176,6 +185,11 @@ func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) {
 	v.nodes = newNodes(host.nodes, &v.usage)
 	v.cpu.advance(now, &v.cpus, &v.usage)
 	v.vm.advance(&v.usage)
+	if v.cpus.equal(&last) {
+		return false
+	}
+	v.cpu.Limits = v.cpus.limits()
+	return stored
 }
 
 // Close releases the container's cgroup. It waits for a sample that is being

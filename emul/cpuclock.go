@@ -27,9 +27,19 @@ type cpuClock struct {
 	// Visible is the idle time of /proc/uptime, whose CPUs are whole ones
 	// even if the quota is a fraction.
 	Visible idleTime
+	// Limits are those of the last sample.
+	Limits cpuLimits
 
-	lead  time.Duration        // uptime before the first interval, if the time namespace is older
-	delta []cgroupview.CPUTime // scratch, by row
+	resumed bool                 // the time from At on is still to be accounted with Limits
+	lead    time.Duration        // uptime before the first interval, if the time namespace is older
+	delta   []cgroupview.CPUTime // scratch, by row
+}
+
+// cpuLimits are a cpus that outlives the daemon.
+type cpuLimits struct {
+	Visible   int
+	Physical  string // as the kernel lists them
+	Bandwidth cgroupview.Bandwidth
 }
 
 // cpuRow is the time of one CPU, in nanoseconds.
@@ -38,9 +48,10 @@ type cpuRow struct {
 	Idle         idleTime
 }
 
+// clone returns what outlives the daemon.
 func (c *cpuClock) clone() cpuClock {
 	return cpuClock{
-		At: c.At, Used: c.Used, Visible: c.Visible,
+		At: c.At, Used: c.Used, Visible: c.Visible, Limits: c.Limits,
 		Rows: slices.Clone(c.Rows), PerCPU: slices.Clone(c.PerCPU),
 	}
 }
@@ -66,23 +77,44 @@ func (t *idleTime) add(capacity, used, maxDebt uint64) {
 // period that the kernel accepts.
 const debtPeriod = time.Second
 
-// advance accounts the interval from the last sample to now, with the limits and
-// usage of now.
+// resume returns the clock that goes on from where this one is. What was accounted
+// after it was stored, and shown, was so with its limits: with lower ones, some of it
+// would be less.
+func (c *cpuClock) resume() cpuClock {
+	again := c.clone()
+	again.resumed = c.Limits.Visible > 0
+	return again
+}
+
+// advance accounts the interval from the last sample to now, with the usage and, but
+// for a clock that was resumed, the limits of now.
 func (c *cpuClock) advance(now time.Duration, cpus *cpus, u *cgroupview.Usage) {
+	if c.resumed {
+		c.resumed = false
+		if before, err := c.Limits.cpus(); err == nil {
+			c.account(now, &before, larger(&before, cpus), u)
+		}
+	}
+	c.account(now, cpus, cpus, u)
+}
+
+// account accounts the interval to the rows of cpus, with the power of another.
+func (c *cpuClock) account(now time.Duration, cpus, power *cpus, u *cgroupview.Usage) {
 	elapsed := max(0, now-c.At)
 	c.At = max(c.At, now)
 	c.resize(cpus.visible)
 	used := c.split(cpus, u)
 
 	n := len(c.Rows)
-	capacity, maxDebt := cpus.capacity(elapsed), cpus.capacity(debtPeriod)
+	capacity, maxDebt := power.capacity(elapsed), power.capacity(debtPeriod)
 	for i := range c.Rows {
 		r, d := &c.Rows[i], c.delta[i]
 		r.User += d.User
 		r.System += d.System
 		r.Idle.add(share(capacity, n, i), d.User+d.System, share(maxDebt, n, i))
 	}
-	c.Visible.add(times(uint64(n), uint64(elapsed)+uint64(c.lead)), used, uint64(n)*uint64(debtPeriod))
+	visible := uint64(power.visible)
+	c.Visible.add(times(visible, uint64(elapsed)+uint64(c.lead)), used, visible*uint64(debtPeriod))
 	c.lead = 0
 }
 

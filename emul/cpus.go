@@ -54,3 +54,27 @@ func (c *cpus) capacity(d time.Duration) uint64 {
 	}
 	return times(uint64(c.visible), uint64(d))
 }
+
+// larger returns the one that allows more.
+func larger(c, d *cpus) *cpus {
+	if c.capacity(time.Second) < d.capacity(time.Second) {
+		return d
+	}
+	return c
+}
+
+// limits returns c as it outlives the daemon.
+func (c *cpus) limits() cpuLimits {
+	return cpuLimits{Visible: c.visible, Physical: c.physical.String(), Bandwidth: c.bandwidth}
+}
+
+// cpus returns what limits was made of.
+func (l *cpuLimits) cpus() (cpus, error) {
+	physical, err := cgroupview.ParseCPUSet([]byte(l.Physical))
+	return cpus{visible: l.Visible, physical: physical, bandwidth: l.Bandwidth}, err
+}
+
+// equal reports whether c and d allow the same.
+func (c *cpus) equal(d *cpus) bool {
+	return c.visible == d.visible && c.bandwidth == d.bandwidth && c.physical.Equal(d.physical)
+}

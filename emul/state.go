@@ -6,7 +6,8 @@ import "time"
 // again. It is plain data, to be stored as JSON and not to be looked into.
 //
 // What was used since a State was stored is known from the cgroup; what could have
-// been used is reckoned with the limits at the restart.
+// been used is reckoned with the limits of then. So the CPU times of a daemon that is
+// killed don't go back if its containers' States were stored when their limits changed.
 type State struct {
 	CPU  cpuClock
 	VM   vmState

@@ -149,7 +149,9 @@ func (r *registry) verifyIDs(c *container) error {
 
 // show makes the container's view files appear.
 func (r *registry) show(c *container) error {
-	cfg := emul.ContainerConfig{ID: c.ID, Start: c.key(), PID: c.Init.PID, State: c.State}
+	cfg := emul.ContainerConfig{
+		ID: c.ID, Start: c.key(), PID: c.Init.PID, State: c.State, LimitsChanged: func() { r.saver.soon(c) },
+	}
 	if err := r.views.add(c.Slot, c.owner(), c.Cgroups, cfg); err != nil {
 		return fmt.Errorf("views of container %s: %w", c.ID, err)
 	}
