@@ -222,7 +222,7 @@ func probePressure() {
 	fmt.Println("second-trigger", answer(write("some 100000 2000000")))
 	for range 4 {
 		go func() {
-			for {
+			for n := 1; n != 0; n++ { // busy until the program ends
 			}
 		}()
 	}
