@@ -10,6 +10,22 @@ import (
 	"cloister/cgroupview"
 )
 
+// onTheKernel returns a container of the test itself, in a cgroup of the running kernel.
+func onTheKernel(t *testing.T, group *cgroupview.Group) *Container {
+	t.Helper()
+	host, err := NewHost(HostOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(host.Close)
+	c, err := host.NewContainer(ContainerConfig{Group: group, PID: os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
 // TestKernel renders the files of the running kernel for the cgroup of the test
 // itself, and compares their shape with the kernel's.
 func TestKernel(t *testing.T) {
@@ -25,16 +41,7 @@ func TestKernel(t *testing.T) {
 	if err != nil {
 		t.Skipf("needs its cgroup %v to be visible: %v", paths, err)
 	}
-	host, err := NewHost(HostOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	c, err := host.NewContainer(ContainerConfig{Group: group, PID: os.Getpid()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := onTheKernel(t, group)
 	checkCPUCount(t, c, layout.Mode().String(), c.view.cpus.visible)
 	for path, text := range readAll(t, c) {
 		native, err := os.ReadFile("/" + path)

@@ -69,8 +69,10 @@ func FuzzParseTrigger(f *testing.F) {
 			return
 		}
 		fields := strings.Fields(strings.TrimRight(string(got), "\x00"))
-		window, err := strconv.Atoi(fields[2])
-		if len(fields) != 3 || err != nil || window%2_000_000 != 0 {
+		if len(fields) != 3 {
+			t.Fatalf("%q became %q", text, got)
+		}
+		if window, err := strconv.Atoi(fields[2]); err != nil || window%2_000_000 != 0 {
 			t.Errorf("%q became %q", text, got)
 		}
 	})
@@ -108,16 +110,7 @@ func TestTriggerOnTheKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, err := NewHost(HostOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	c, err := host.NewContainer(ContainerConfig{Group: group, PID: os.Getpid()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := onTheKernel(t, group)
 	id, _, _ := lookUp("proc/pressure/cpu")
 	if _, err := c.Write(id, []byte("some 1 3"), func() {}); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("no trigger: got %v, want EINVAL", err)

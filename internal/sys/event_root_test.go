@@ -136,22 +136,7 @@ func TestEventWatcherRemoveBesideRmdir(t *testing.T) {
 	for i := range 50 {
 		dir := pressureCgroup(t, fmt.Sprint(i))
 		fd := openTrigger(t, dir)
-		removed := false // a race, for the detector, unless remove waits
-		remove, err := w.Add(fd, func(gone bool) {
-			if removed || !gone {
-				t.Errorf("removed %v, gone %v", removed, gone)
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rmdir := make(chan error)
-		go func() { rmdir <- os.Remove(dir) }()
-		remove()
-		removed = true
-		if err := <-rmdir; err != nil {
-			t.Fatal(err)
-		}
+		removeBeside(t, w, fd, func() error { return os.Remove(dir) })
 	}
 }
 

@@ -165,7 +165,28 @@ func TestEventWatcherRemoveWaits(t *testing.T) {
 	}
 }
 
-// Whatever comes first, the event or the removal, nothing is called after remove.
+// removeBeside removes a descriptor from the watcher while its file goes. Whatever comes
+// first, the event or the removal, nothing is called after remove.
+func removeBeside(t *testing.T, w *sys.EventWatcher, fd *sys.FD, end func() error) {
+	t.Helper()
+	removed := false // a race, for the detector, unless remove waits
+	remove, err := w.Add(fd, func(gone bool) {
+		if removed || !gone {
+			t.Errorf("removed %v, gone %v", removed, gone)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- end() }()
+	remove()
+	removed = true
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestEventWatcherRemoveBesideEvent(t *testing.T) {
 	w := eventWatcher(t)
 	for range 200 {
@@ -174,22 +195,7 @@ func TestEventWatcherRemoveBesideEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		fd := sys.NewFD(p[1])
-		removed := false // a race, for the detector, unless remove waits
-		remove, err := w.Add(fd, func(gone bool) {
-			if removed || !gone {
-				t.Errorf("removed %v, gone %v", removed, gone)
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closed := make(chan error)
-		go func() { closed <- unix.Close(p[0]) }()
-		remove()
-		removed = true
-		if err := <-closed; err != nil {
-			t.Fatal(err)
-		}
+		removeBeside(t, w, fd, func() error { return unix.Close(p[0]) })
 		if err := fd.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -118,7 +118,7 @@ func checkHtop(t *testing.T, c *toolsContainer, out string) {
 	}
 }
 
-// numbers are the leading numbers of a line.
+// numbers are those of a text that has nothing else.
 func numbers(t *testing.T, line string) (all []int) {
 	t.Helper()
 	for _, f := range strings.Fields(line) {

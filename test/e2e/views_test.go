@@ -15,6 +15,7 @@ import (
 
 	"cloister/cgroupview"
 	"cloister/internal/api"
+	"cloister/runtimehook/attach"
 )
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
@@ -22,7 +23,7 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a
 // TestBundleIdentity: each start of a container has a boot id of its own, and it stays.
 func TestBundleIdentity(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, e bundleEngine) {
-		script := "cat /proc/sys/kernel/random/boot_id; sleep 0.1; cat /proc/sys/kernel/random/boot_id"
+		script := "cat /proc/sys/kernel/random/boot_id; cat /proc/sys/kernel/random/boot_id"
 		b := e.newBundle(t, options{}, script)
 		first := strings.Fields(b.run().out(t))
 		again := strings.Fields(b.run().out(t))
@@ -30,8 +31,8 @@ func TestBundleIdentity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(first) != 2 || first[0] != first[1] || !uuid.MatchString(first[0]) {
-			t.Errorf("boot ids of one start: %q", first)
+		if len(first) != 2 || len(again) != 2 || first[0] != first[1] || !uuid.MatchString(first[0]) {
+			t.Fatalf("boot ids of one start: %q, of the next: %q", first, again)
 		}
 		if first[0] == again[0] || first[0] == strings.TrimSpace(string(host)) {
 			t.Errorf("boot ids %q, then %q, the host's is %s", first, again, host)
@@ -222,12 +223,12 @@ func TestBundleNestedViews(t *testing.T) {
 		if layout.Mode() == cgroupview.Unified {
 			want = "MemTotal:          65536 kB" // the controller is off there, so the container's holds
 		}
-		for _, view := range v.Views {
-			if view.Path == "proc/meminfo" {
-				daemon := strconv.Itoa(world.daemon.client.DaemonPID())
-				sh(t, "nsenter", "-t", daemon, "-m", "head", "-n", "1", view.Source).prints(t, want)
-			}
+		meminfo := slices.IndexFunc(v.Views, func(v attach.View) bool { return v.Path == "proc/meminfo" })
+		if meminfo < 0 {
+			t.Fatalf("no meminfo among %v", v.Views)
 		}
+		daemon := strconv.Itoa(world.daemon.client.DaemonPID())
+		sh(t, "nsenter", "-t", daemon, "-m", "head", "-n", "1", v.Views[meminfo].Source).prints(t, want)
 		if _, err := world.daemon.client.Nest(c.Key, &api.Nested{Cgroups: layout.At("/"), PID: c.PID}); err == nil {
 			t.Error("views of a cgroup above the container's were made")
 		}
