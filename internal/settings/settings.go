@@ -10,13 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"cloister/emul"
 )
 
 // Path is where the settings are unless the daemon is told otherwise.
@@ -63,17 +59,6 @@ type Cloister struct {
 	Runtimes []string `json:"runtimes"`
 	// Views switches views of /proc and /sys on and off, by their paths.
 	Views Views `json:"views"`
-}
-
-// Views tells of views, by path as in "/proc/meminfo", whether containers get them.
-// They get those that are not named. In place of a view that is switched off they see
-// the host's file.
-type Views map[string]bool
-
-// Enabled reports whether containers get the view of a path without the slash before.
-func (v Views) Enabled(path string) bool {
-	on, named := v["/"+path]
-	return on || !named
 }
 
 // IDRegion is a range of ids of the host.
@@ -189,18 +174,4 @@ func (s *Settings) validate() error {
 		return errors.New("cloister.runtimes is empty")
 	}
 	return c.Views.validate()
-}
-
-// validate refuses names that are of no view: what is meant would stay switched on.
-func (v Views) validate() error {
-	for _, name := range slices.Sorted(maps.Keys(v)) {
-		known := false
-		for _, view := range emul.Views() {
-			known = known || "/"+view.Path == name
-		}
-		if !known {
-			return fmt.Errorf("cloister.views: %q is no view; `cloister status` lists them", name)
-		}
-	}
-	return nil
 }
