@@ -28,7 +28,7 @@ func (r *memoryV1) read(buf *[]byte, u *Usage) error {
 	if !u.Memory.Own {
 		return nil
 	}
-	if _, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStatV1(b, &u.Memory) }); err != nil {
+	if _, err := r.stat.parse(buf, func(b []byte) error { return parseMemoryStatV1(b, u) }); err != nil {
 		return err
 	}
 	_, err := r.oomControl.parse(buf, u.Memory.Events.parseOOMKill)
@@ -71,9 +71,16 @@ func (r *memoryV1) close() {
 }
 
 // parseMemoryStatV1 parses v1's memory.stat. Its total_ keys include the
-// children, as every v2 key does.
-func parseMemoryStatV1(b []byte, m *Memory) error {
-	return parseFlatKeyed(b, m.fieldV1)
+// children, as every v2 key does. Where memory and swap together are accounted, it
+// tells the part in swap: the difference of the two usages, which are read one after
+// the other while memory is charged, can be one that there isn't.
+func parseMemoryStatV1(b []byte, u *Usage) error {
+	return parseFlatKeyed(b, func(key []byte) *uint64 {
+		if u.Swap.Own && string(key) == "total_swap" {
+			return &u.Swap.Usage
+		}
+		return u.Memory.fieldV1(key)
+	})
 }
 
 func (m *Memory) fieldV1(key []byte) *uint64 {

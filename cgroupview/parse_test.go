@@ -68,18 +68,18 @@ func TestParseMemoryStat(t *testing.T) {
 }
 
 func TestParseMemoryStatV1(t *testing.T) {
-	var m Memory
-	if err := parseMemoryStatV1(testdata(t, "v1-6.18/memory.stat"), &m); err != nil {
+	var u Usage
+	if err := parseMemoryStatV1(testdata(t, "v1-6.18/memory.stat"), &u); err != nil {
 		t.Fatal(err)
 	}
 	want := MemoryStat{
 		File: 49586176, Anon: 49549312, Shmem: 6553600,
 		InactiveAnon: 56033280, ActiveAnon: 69632, InactiveFile: 37519360, ActiveFile: 5496832,
 	}
-	if diff := cmp.Diff(want, m.Stat); diff != "" {
+	if diff := cmp.Diff(want, u.Memory.Stat); diff != "" {
 		t.Errorf("memory.stat (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(MemoryEvents{Pgfault: 75942, Pgmajfault: 1}, m.Events); diff != "" {
+	if diff := cmp.Diff(MemoryEvents{Pgfault: 75942, Pgmajfault: 1}, u.Memory.Events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -95,11 +95,11 @@ func TestMemoryStatKeysAreExact(t *testing.T) {
 	if diff := cmp.Diff(want, m.Stat); diff != "" {
 		t.Errorf("v2 (-want +got):\n%s", diff)
 	}
-	m = Memory{}
-	if err := parseMemoryStatV1([]byte("rss 9\nrss_huge 9\ntotal_rss_huge 1\ntotal_rss 2\nmapped_file 9\ntotal_mapped_file 3\ndirty 9\ntotal_dirty 4\ntotal_unevictable 5\n"), &m); err != nil {
+	var u Usage
+	if err := parseMemoryStatV1([]byte("rss 9\nrss_huge 9\ntotal_rss_huge 1\ntotal_rss 2\nmapped_file 9\ntotal_mapped_file 3\ndirty 9\ntotal_dirty 4\ntotal_unevictable 5\n"), &u); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(MemoryStat{AnonThp: 1, Anon: 2, FileMapped: 3, FileDirty: 4, Unevictable: 5}, m.Stat); diff != "" {
+	if diff := cmp.Diff(MemoryStat{AnonThp: 1, Anon: 2, FileMapped: 3, FileDirty: 4, Unevictable: 5}, u.Memory.Stat); diff != "" {
 		t.Errorf("v1 (-want +got):\n%s", diff)
 	}
 }
@@ -185,7 +185,7 @@ func FuzzParseKeyed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m Memory
 		_ = parseMemoryStat(b, &m)
-		_ = parseMemoryStatV1(b, &m)
+		_ = parseMemoryStatV1(b, &Usage{Swap: Swap{Account: Account{Own: true}}})
 		_ = parseCPUStat(b, &CPUTime{})
 		_ = parseCPUAcctStat(b, &CPUTime{})
 		if rows, err := parseUsageAll(b, nil); err == nil && len(rows) > maxCPU+1 {

@@ -50,10 +50,10 @@ func (c *Cgroup) writeMemoryV1(v *Values) {
 	c.write("memory", "memory.stat", "cache 0\nrss 0\nmapped_file 0\ntotal_cache %d\ntotal_rss %d\n"+
 		"total_rss_huge %d\ntotal_shmem %d\ntotal_mapped_file %d\ntotal_dirty %d\ntotal_writeback %d\n"+
 		"total_swapcached %d\ntotal_inactive_anon %d\ntotal_active_anon %d\ntotal_inactive_file %d\n"+
-		"total_active_file %d\ntotal_unevictable %d\n"+
+		"total_active_file %d\ntotal_unevictable %d\ntotal_swap %d\n"+
 		"total_pgpgin 777\ntotal_pgpgout 777\ntotal_pgfault %d\ntotal_pgmajfault %d\n",
 		s.File, s.Anon, s.AnonThp, s.Shmem, s.FileMapped, s.FileDirty, s.FileWriteback,
-		s.Swapcached, s.InactiveAnon, s.ActiveAnon, s.InactiveFile, s.ActiveFile, s.Unevictable,
+		s.Swapcached, s.InactiveAnon, s.ActiveAnon, s.InactiveFile, s.ActiveFile, s.Unevictable, v.SwapCurrent,
 		v.Events.Pgfault, v.Events.Pgmajfault)
 	c.write("memory", "memory.oom_control", "oom_kill_disable 777\nunder_oom 777\noom_kill %d\n", v.Events.OOMKill)
 }
