@@ -71,12 +71,12 @@ func (n *nodeMemory) divide(m *memory) {
 		}
 	}
 	for i := range n.shares {
-		n.shares[i].total = n.part(i, m.total>>10, hostTotal)
+		n.shares[i].total = n.part(i, m.total>>10, nodeTotal)
 	}
 	left := m.free >> 10
 	for i := range n.shares {
 		s := &n.shares[i]
-		s.free = min(n.part(i, m.free>>10, room), s.total)
+		s.free = min(n.part(i, m.free>>10, nodeRoom), s.total)
 		left -= s.free
 	}
 	for i := range n.shares {
@@ -100,15 +100,15 @@ func (n *nodeMemory) index(number int) int {
 // nodeWeight says by what a figure is divided between the nodes.
 type nodeWeight func(*nodeShare) uint64
 
-func hostTotal(s *nodeShare) uint64 { return s.host.total }
+func nodeTotal(s *nodeShare) uint64 { return s.host.total }
 
-// usage is all that is counted by node.
-func usage(s *nodeShare) uint64 {
+// nodeUsage is all that is counted by node.
+func nodeUsage(s *nodeShare) uint64 {
 	u := &s.used
 	return u.Anon + u.File + u.KernelStack + u.Pagetables + u.SlabReclaimable + u.SlabUnreclaimable
 }
 
-func room(s *nodeShare) uint64 { return min(sub(s.total, usage(s)>>10), s.host.free>>10) }
+func nodeRoom(s *nodeShare) uint64 { return min(sub(s.total, nodeUsage(s)>>10), s.host.free>>10) }
 
 // part returns what the node at index i has of a figure. Where nothing is known about
 // it in particular, it is divided as the usage is, or as the memory is.
@@ -116,7 +116,7 @@ func (n *nodeMemory) part(i int, figure uint64, weight nodeWeight) uint64 {
 	if figure == 0 {
 		return 0
 	}
-	for _, weight := range [...]nodeWeight{weight, usage, hostTotal} {
+	for _, weight := range [...]nodeWeight{weight, nodeUsage, nodeTotal} {
 		before, own, all := n.weigh(i, weight)
 		if all > 0 {
 			return mulDiv(figure, before+own, all) - mulDiv(figure, before, all)
