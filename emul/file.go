@@ -96,7 +96,7 @@ type input struct {
 }
 
 // files are the emulated files. An index is part of node ids, so none is ever moved or
-// taken out, and a new one, wherever it belongs, goes into a list after the last.
+// taken out, and a new one, wherever it belongs, goes to the end of the last list.
 var files = tabulate(procFiles, pressureFiles, cpuFiles, nodeFiles, miscFiles)
 
 // Files returns the emulated files; a FileID is an index of the result.
