@@ -8,8 +8,8 @@ import "slices"
 // rest is the host's root's.
 var (
 	hostMasked = []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/latency_stats",
-		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+		"/proc/acpi", "/proc/asound", "/proc/buddyinfo", "/proc/interrupts", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/schedstat", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
 		"/sys/devices/virtual/powercap", "/sys/firmware",
 	}
 	hostReadOnly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"}

@@ -82,7 +82,7 @@ func TestBundleNothingOfTheHost(t *testing.T) {
 			grep -c . /proc/partitions
 			awk '$1 == "ctxt" { print $2 < 100000 }' /proc/stat
 			cat /sys/devices/system/node/node*/meminfo | awk '/MemTotal/ { n += $4 } END { print n }'
-			cat /proc/key-users /proc/keys /proc/timer_list | wc -c
+			cat /proc/key-users /proc/keys /proc/timer_list /proc/buddyinfo | wc -c
 			ls -A /sys/kernel/debug /sys/kernel/tracing | wc -w
 			cat /sys/kernel/mm/transparent_hugepage/enabled >/dev/null && echo readable`)
 		lines := strings.Split(r.out(t), "\n")
