@@ -46,7 +46,7 @@ func (r *registry) reattach(c *container) {
 	job.Views.Dropped = dropped(c.Views, job.Views.List)
 	r.background.start(job.run, func(err error) {
 		if err != nil && job.Init.running() { // one that ended meanwhile has lost nothing
-			r.log.Error().Str("cid", id).Str("key", key).Err(err).Msg("container goes on without its views")
+			r.log.Error().Str("cid", id).Str("key", key).Err(err).Msg("container goes on without some of its views")
 		}
 	})
 }

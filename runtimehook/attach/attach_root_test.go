@@ -199,6 +199,49 @@ func TestReattach(t *testing.T) {
 	}
 }
 
+// A view that can't be attached again is no reason to leave the others dead.
+func TestReattachGoesOnAfterAnError(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(root, "proc"), 0o755),
+		os.Mkdir(filepath.Join(root, "sys"), 0o755),
+		os.Mkdir(filepath.Join(dir, "proc"), 0o755),
+		os.WriteFile(filepath.Join(dir, "proc/uptime"), nil, 0o644),
+		os.WriteFile(filepath.Join(dir, "proc/meminfo"), nil, 0o644),
+	); err != nil {
+		t.Fatal(err)
+	}
+	init, err := sys.OpenProcess(containerAt(t, root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer init.Close()
+	_, err = onThread(func() ([]string, error) {
+		if err := errors.Join(sys.UnshareFS(), sys.EnterMounts(init)); err != nil {
+			return nil, err
+		}
+		for range 17 { // one more than are taken away
+			server, err := mountFUSE(filepath.Join(root, "proc/uptime"))
+			if err == nil {
+				err = server.Close()
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached, err := onThread(func() ([]string, error) {
+		return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), List: below(dir, "proc/uptime", "proc/meminfo"), Root: root})
+	})
+	if err == nil || !strings.Contains(err.Error(), "/proc/uptime") || !slices.Equal(attached, []string{"proc/meminfo"}) {
+		t.Errorf("attached %q, %v, want meminfo alone", attached, err)
+	}
+}
+
 // mountFUSE mounts a FUSE file system that nobody serves, and which is dead once the
 // file is closed.
 func mountFUSE(path string) (*os.File, error) {

@@ -68,9 +68,10 @@ func (v *Views) attach(init *sys.FD, before func(root *sys.FD, file string) erro
 		return nil, fmt.Errorf("the container's root: %w", err)
 	}
 	defer root.Close()
+	var failed []error // what is wrong with one leaves the others
 	for _, file := range v.Dropped {
 		if err := before(root, file); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("take away view /%s: %w", file, err)
+			failed = append(failed, fmt.Errorf("take away view /%s: %w", file, err))
 		}
 	}
 	for i, view := range v.List {
@@ -80,13 +81,13 @@ func (v *Views) attach(init *sys.FD, before func(root *sys.FD, file string) erro
 			ok, err = put(trees[i], root, view.Path)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return attached, fmt.Errorf("attach view /%s: %w", view.Path, err)
+			failed = append(failed, fmt.Errorf("attach view /%s: %w", view.Path, err))
 		}
 		if ok {
 			attached = append(attached, view.Path)
 		}
 	}
-	return attached, nil
+	return attached, errors.Join(failed...)
 }
 
 // clone takes a detached copy of every view's mount, from the mount namespace
