@@ -15,25 +15,27 @@ type Tree struct{ *FD }
 // (open_tree(2) with OPEN_TREE_CLONE). recursive copies the mounts below as
 // well. The mount must belong to the calling thread's mount namespace.
 func CloneTree(f *FD, recursive bool) (*Tree, error) {
-	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
-	if recursive {
-		flags |= unix.AT_RECURSIVE
-	}
-	fd, err := unix.OpenTree(f.fd, "", flags)
+	fd, err := unix.OpenTree(f.fd, "", cloneFlags(recursive)|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return nil, os.NewSyscallError("open_tree", err)
 	}
 	return &Tree{&FD{fd}}, nil
 }
 
-// ClonePath does the same for the mount at path.
+// ClonePath does the same for the mount at path. A symbolic link at the end is followed.
 func ClonePath(path string, recursive bool) (*Tree, error) {
-	f, err := OpenPath(path)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, cloneFlags(recursive))
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open_tree", Path: path, Err: err}
 	}
-	defer f.Close()
-	return CloneTree(f, recursive)
+	return &Tree{&FD{fd}}, nil
+}
+
+func cloneFlags(recursive bool) uint {
+	if recursive {
+		return unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE
+	}
+	return unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
 }
 
 // Attr is a set of mount attributes to turn on.
