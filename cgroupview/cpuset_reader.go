@@ -5,11 +5,32 @@ package cgroupview
 type cpusetReader struct{ cpus, mems nearestSet }
 
 func newCPUSetV2(d *dir) reader {
-	return &cpusetReader{newNearestSet(d, "cpuset.cpus.effective"), newNearestSet(d, "cpuset.mems.effective")}
+	return &cpusetReader{newNearestSet(d, effectiveCPUs(true)), newNearestSet(d, "cpuset.mems.effective")}
 }
 
 func newCPUSetV1(d *dir) reader {
-	return &cpusetReader{newNearestSet(d, "cpuset.effective_cpus"), newNearestSet(d, "cpuset.effective_mems")}
+	return &cpusetReader{newNearestSet(d, effectiveCPUs(false)), newNearestSet(d, "cpuset.effective_mems")}
+}
+
+func effectiveCPUs(v2 bool) string {
+	if v2 {
+		return "cpuset.cpus.effective"
+	}
+	return "cpuset.effective_cpus"
+}
+
+// TopCPUs returns the CPUs that the root of the hierarchy has for all cgroups: those
+// that are online, without those of partitions. It returns none where that can't be
+// seen.
+func (g *Group) TopCPUs() (CPUSet, error) {
+	var s CPUSet
+	if g.topCPUs == nil {
+		return s, nil
+	}
+	buf := g.buffers.take()
+	defer g.buffers.give(buf)
+	_, err := g.topCPUs.parse(buf, s.parse)
+	return s, err
 }
 
 func (r *cpusetReader) read(buf *[]byte, u *Usage) error {

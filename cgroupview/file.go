@@ -9,16 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dir is a cgroup in one hierarchy. Its descriptor is O_PATH: it keeps the
-// identity of the cgroup, so that another one that takes its name later is
-// never mistaken for it.
+// dir is a cgroup in one hierarchy. It is opened when something in it is, and kept as
+// long as that is likely to go on. Its identity is the number of its directory, of which no kernel
+// makes two, so that another cgroup that takes its name later is never mistaken for it.
+// One that is renamed while it is closed, as cgroup v1 allows, counts as gone.
 type dir struct {
-	fd     int
-	path   string // for messages
-	levels int    // the cgroup and those ancestors that can carry limits; 0 for the root of the hierarchy
-	top    bool   // the walk up ends at the root of the hierarchy, which carries none
-	v2     bool
-	absent bool // a file of the cgroup itself was missing in the current read
+	path     string // with the mount point
+	dev, ino uint64
+	fd       int32 // O_PATH; -1 while closed
+	files    int32 // below it that are open
+	levels   int   // the cgroup and those ancestors that can carry limits; 0 for the root of the hierarchy
+	top      bool  // the walk up ends at the root of the hierarchy, which carries none
+	v2       bool
+	absent   bool // a file of the cgroup itself was missing in the current read
+	missed   bool // a file of it or above it was
 }
 
 // openDir opens the cgroup with the given path. It returns ErrGone if there is
@@ -28,20 +32,59 @@ func openDir(h *hierarchy, path string) (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dir{path: filepath.Join(h.dir, rel), levels: depth(rel), top: h.top, v2: h.v2}
+	d := &dir{path: filepath.Join(h.dir, rel), fd: -1, levels: depth(rel), top: h.top, v2: h.v2}
 	if !h.top {
 		d.levels++
 	}
-	d.fd, err = ignoreEINTR(func() (int, error) {
+	return d, d.open()
+}
+
+// open makes sure that the descriptor is open.
+func (d *dir) open() error {
+	if d.fd >= 0 {
+		return nil
+	}
+	fd, err := d.handle()
+	if err == nil {
+		d.fd = int32(fd)
+	}
+	return err
+}
+
+// handle returns a descriptor of the cgroup that is the caller's. It returns ErrGone if
+// the cgroup has been removed.
+func (d *dir) handle() (int, error) {
+	fd, err := ignoreEINTR(func() (int, error) {
 		return unix.Open(d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})
 	if errors.Is(err, unix.ENOENT) {
 		err = ErrGone
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open cgroup %s: %w", d.path, err)
+	if err == nil {
+		if err = d.identify(fd); err != nil {
+			unix.Close(fd)
+		}
 	}
-	return d, nil
+	if err != nil {
+		return -1, fmt.Errorf("open cgroup %s: %w", d.path, err)
+	}
+	return fd, nil
+}
+
+// identify takes the identity of the first cgroup that was opened, and refuses others.
+func (d *dir) identify(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	dev, ino := uint64(st.Dev), st.Ino // int32 or uint32 elsewhere
+	if d.ino == 0 {
+		d.dev, d.ino = dev, ino
+	}
+	if d.dev != dev || d.ino != ino {
+		return ErrGone
+	}
+	return nil
 }
 
 func depth(rel string) int {
@@ -56,21 +99,31 @@ func depth(rel string) int {
 func (d *dir) own() bool { return d.levels > 0 }
 
 func (d *dir) close() {
-	unix.Close(d.fd)
-	d.fd = -1
+	if d.fd >= 0 {
+		unix.Close(int(d.fd))
+		d.fd = -1
+	}
 }
 
 // gone reports whether the cgroup has been removed. cgroup.procs is the one
 // file that every cgroup has.
 func (d *dir) gone() bool {
-	var st unix.Stat_t
-	return errors.Is(unix.Fstatat(d.fd, "cgroup.procs", &st, 0), unix.ENOENT)
+	if err := d.open(); err != nil {
+		return errors.Is(err, ErrGone)
+	}
+	return isGone(int(d.fd))
 }
 
-// openat opens a file or directory for reading, by its path from the cgroup.
-func (d *dir) openat(name string, flags int) (int, error) {
+// isGone is gone for a descriptor.
+func isGone(cgroup int) bool {
+	var st unix.Stat_t
+	return errors.Is(unix.Fstatat(cgroup, "cgroup.procs", &st, 0), unix.ENOENT)
+}
+
+// openat opens a file or directory for reading, by its path from a cgroup.
+func openat(cgroup int, name string, flags int) (int, error) {
 	return ignoreEINTR(func() (int, error) {
-		return unix.Openat(d.fd, name, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
+		return unix.Openat(cgroup, name, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
 	})
 }
 
@@ -78,14 +131,17 @@ func (d *dir) openat(name string, flags int) (int, error) {
 // when it is first read and then kept.
 type file struct {
 	dir   *dir
-	name  string // below dir, "../" for each level up
-	level int
-	fd    int // -1 while closed
+	name  string
+	level int32 // above dir
+	fd    int32 // -1 while closed
 }
 
 func (d *dir) file(level int, name string) *file {
-	return &file{dir: d, name: strings.Repeat("../", level) + name, level: level, fd: -1}
+	return &file{dir: d, name: name, level: int32(level), fd: -1}
 }
+
+// below is the path from dir.
+func (f *file) below() string { return strings.Repeat("../", int(f.level)) + f.name }
 
 // read returns the content of the file with one pread into *buf, which grows as
 // needed and is overwritten by the next read.
@@ -94,7 +150,7 @@ func (f *file) read(buf *[]byte) ([]byte, error) {
 		if err := f.open(); err != nil {
 			return nil, err
 		}
-		n, err := ignoreEINTR(func() (int, error) { return unix.Pread(f.fd, *buf, 0) })
+		n, err := ignoreEINTR(func() (int, error) { return unix.Pread(int(f.fd), *buf, 0) })
 		switch {
 		case errors.Is(err, unix.ENODEV):
 			// The controller was switched off behind our descriptor, or the
@@ -118,19 +174,24 @@ func (f *file) open() error {
 	if f.fd >= 0 {
 		return nil
 	}
-	fd, err := f.dir.openat(f.name, 0)
+	if err := f.dir.open(); err != nil {
+		return err
+	}
+	fd, err := openat(int(f.dir.fd), f.below(), 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV):
 		return f.missing()
 	case err != nil:
 		return fmt.Errorf("open %s: %w", f.path(), err)
 	}
-	f.fd = fd
+	f.fd = int32(fd)
+	f.dir.files++
 	return nil
 }
 
 // missing notes that the file is not there.
 func (f *file) missing() error {
+	f.dir.missed = true
 	if f.level == 0 {
 		f.dir.absent = true
 	}
@@ -140,12 +201,13 @@ func (f *file) missing() error {
 // close closes the file, which a later read opens again. A nil file is closed.
 func (f *file) close() {
 	if f != nil && f.fd >= 0 {
-		unix.Close(f.fd)
+		unix.Close(int(f.fd))
 		f.fd = -1
+		f.dir.files--
 	}
 }
 
-func (f *file) path() string { return f.dir.path + "/" + f.name }
+func (f *file) path() string { return f.dir.path + "/" + f.below() }
 
 // parse reads the file and hands its content to parse. It reports false, and no
 // error, if the kernel offers no such file.

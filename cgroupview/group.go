@@ -1,25 +1,25 @@
 package cgroupview
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// Group is an open cgroup: one directory descriptor per hierarchy, and the
-// files of the cgroup and its ancestors, which are opened when they are first read
-// and then kept.
+// Group is an open cgroup: the files of the cgroup and its ancestors in each hierarchy.
+// They are opened when they are first read and then kept until Park.
 //
-// Read, NUMA, Pressure and Park need exclusive use of the Group. Tasks, Populated
+// Read, OpenFiles, NUMA, Pressure, TopCPUs and Park need exclusive use of the Group. Tasks, Populated
 // and OpenPressure may run beside them, but nothing may run beside Close.
 type Group struct {
 	dirs     []*dir
 	readers  []reader
 	numa     *file           // nil if the cgroup has no memory of its own
 	pressure *pressureReader // nil if the cgroup has no pressure of its own
+	topCPUs  *file           // nil if the root of the hierarchy can't be seen
+	limits   []*dir          // those that decide on CPUs, memory and its nodes
 	tasks    *dir            // where the tasks are listed; nil if the cgroup is the root everywhere
-	buf      []byte
+	buffers  *buffers
 }
-
-// bufSize is enough for all files but those with a line per CPU or device, for
-// which the buffer grows.
-const bufSize = 4096
 
 // A reader fills its part of a Usage, which it finds empty, from the files of
 // one controller in one hierarchy.
@@ -48,10 +48,13 @@ var controllers = []struct {
 	{v1: "blkio", newV1: newIOV1, newV2: newIOV2, own: true},
 }
 
+// limiting are the controllers whose limits a Watcher watches.
+var limiting = []string{"memory", "cpu", "cpuset"}
+
 // Open opens the cgroup with the given paths. It returns ErrGone if the cgroup
 // does not exist.
 func (l *Layout) Open(p Paths) (*Group, error) {
-	g := &Group{}
+	g := &Group{buffers: &l.buffers}
 	open := map[*hierarchy]*dir{}
 	for _, c := range controllers {
 		h, path := l.find(c.v1, p)
@@ -67,21 +70,32 @@ func (l *Layout) Open(p Paths) (*Group, error) {
 			g.Close()
 			return nil, err
 		}
-		if g.tasks == nil && d.own() {
-			g.tasks = d
-		}
 		if d.own() || !c.own {
 			g.readers = append(g.readers, newReader(d))
 		}
-		if d.own() && c.v1 == "memory" {
-			g.numa = d.file(0, "memory.numa_stat")
-		}
+		g.note(c.v1, d)
 	}
 	if err := g.openPressure(open, l, p); err != nil {
 		g.Close()
 		return nil, err
 	}
 	return g, nil
+}
+
+// note takes what else than a reader there is in the directory of a controller.
+func (g *Group) note(controller string, d *dir) {
+	if g.tasks == nil && d.own() {
+		g.tasks = d
+	}
+	if controller == "memory" && d.own() {
+		g.numa = d.file(0, "memory.numa_stat")
+	}
+	if controller == "cpuset" && d.top {
+		g.topCPUs = d.file(d.levels, effectiveCPUs(d.v2))
+	}
+	if slices.Contains(limiting, controller) && !slices.Contains(g.limits, d) {
+		g.limits = append(g.limits, d)
+	}
 }
 
 // find returns the hierarchy that a controller is read in, and the path there;
@@ -112,9 +126,10 @@ func (g *Group) openDir(open map[*hierarchy]*dir, h *hierarchy, path string) (*d
 // been removed; after any error the content of u is undefined.
 func (g *Group) Read(u *Usage) error {
 	u.reset()
-	buf := g.buffer()
+	buf := g.buffers.take()
+	defer g.buffers.give(buf)
 	for _, d := range g.dirs {
-		d.absent = false
+		d.absent, d.missed = false, false
 	}
 	for _, r := range g.readers {
 		if err := r.read(buf, u); err != nil {
@@ -125,33 +140,40 @@ func (g *Group) Read(u *Usage) error {
 		if d.absent && d.gone() {
 			return fmt.Errorf("read cgroup %s: %w", d.path, ErrGone)
 		}
+		if !d.missed { // the next read looks for what is missing again, and for nothing else
+			d.close()
+		}
 	}
 	return nil
 }
 
-func (g *Group) buffer() *[]byte {
-	if g.buf == nil {
-		g.buf = make([]byte, bufSize)
+// OpenFiles returns how many descriptors the Group has, all of which Park closes.
+func (g *Group) OpenFiles() int {
+	n := 0
+	for _, d := range g.dirs {
+		if n += int(d.files); d.fd >= 0 {
+			n++
+		}
 	}
-	return &g.buf
+	return n
 }
 
-// Park closes the files, each of which costs a page of kernel memory, of a
-// cgroup that is not read at present. The next Read opens them again.
+// Park closes the descriptors, each of which costs kernel memory, of a cgroup that is
+// not read at present. The next Read opens them again.
 func (g *Group) Park() {
 	for _, r := range g.readers {
 		r.close()
 	}
 	g.numa.close()
+	g.topCPUs.close()
 	g.pressure.close()
-	g.buf = nil
+	for _, d := range g.dirs {
+		d.close()
+	}
 }
 
 // Close releases all descriptors.
 func (g *Group) Close() {
 	g.Park()
-	for _, d := range g.dirs {
-		d.close()
-	}
-	*g = Group{}
+	*g = Group{buffers: g.buffers}
 }

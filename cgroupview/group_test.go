@@ -216,10 +216,37 @@ func TestReadAgainAfterPark(t *testing.T) {
 		c := h.Cgroup("/c")
 		g := open(t, c)
 		before := read(t, g)
-		g.Park()
+		if n := g.OpenFiles(); n < 10 {
+			t.Errorf("%d descriptors after a read, want more", n)
+		}
+		if g.Park(); g.OpenFiles() != 0 {
+			t.Errorf("%d descriptors after Park, want 0", g.OpenFiles())
+		}
 		if diff := cmp.Diff(before, read(t, g), cmp.AllowUnexported(cgroupview.CPUSet{})); diff != "" {
 			t.Errorf("after Park (-before +after):\n%s", diff)
 		}
+	})
+}
+
+// Another cgroup that takes the name of one that was closed meanwhile is not read.
+func TestReadAnotherOfTheSameName(t *testing.T) {
+	inModes(t, func(t *testing.T, h *cgrouptest.Host) {
+		c := h.Cgroup("/p/own")
+		g, kept := open(t, c), open(t, c) // which keeps the numbers from being used again
+		read(t, kept)
+		g.Park()
+		c.Remove()
+		again := h.Cgroup("/p/own")
+		if err := g.Read(&cgroupview.Usage{}); !errors.Is(err, cgroupview.ErrGone) {
+			t.Errorf("Read: %v, want ErrGone", err)
+		}
+		if _, _, err := g.Tasks(nil, 10); !errors.Is(err, cgroupview.ErrGone) {
+			t.Errorf("Tasks: %v, want ErrGone", err)
+		}
+		if _, _, err := g.Pressure(nil, "cpu"); h.Layout().Mode() == cgroupview.Unified && !errors.Is(err, cgroupview.ErrGone) {
+			t.Errorf("Pressure: %v, want ErrGone", err)
+		}
+		read(t, open(t, again))
 	})
 }
 

@@ -34,6 +34,8 @@ type Layout struct {
 	mode Mode
 	v1   map[string]*hierarchy // by controller, and "name=…" for named ones
 	v2   *hierarchy            // nil if cgroup2 is not mounted
+
+	buffers buffers // of all Groups
 }
 
 // hierarchy is one mounted tree of cgroups.

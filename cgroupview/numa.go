@@ -35,7 +35,9 @@ func (g *Group) NUMA(dst []NodeMemory) ([]NodeMemory, bool, error) {
 	if f == nil {
 		return dst, false, nil
 	}
-	ok, err := f.parse(g.buffer(), func(b []byte) (err error) {
+	buf := g.buffers.take()
+	defer g.buffers.give(buf)
+	ok, err := f.parse(buf, func(b []byte) (err error) {
 		dst, err = parseNUMAStat(b, dst, f.dir.v2)
 		return err
 	})

@@ -72,7 +72,9 @@ func (g *Group) Pressure(dst []byte, resource string) ([]byte, bool, error) {
 	if f == nil {
 		return dst, false, err
 	}
-	ok, err := f.parse(g.buffer(), func(text []byte) error {
+	buf := g.buffers.take()
+	defer g.buffers.give(buf)
+	ok, err := f.parse(buf, func(text []byte) error {
 		if err := checkPressure(text); err != nil {
 			return err
 		}
@@ -97,9 +99,14 @@ func (g *Group) OpenPressure(resource string) (*sys.FD, error) {
 	if f == nil {
 		return nil, fmt.Errorf("open %s pressure: %w", resource, ErrAbsent)
 	}
-	fd, err := f.openForTrigger()
+	cgroup, err := f.dir.handle()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(cgroup)
+	fd, err := openForTrigger(cgroup, f.name)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
-		if err = ErrAbsent; f.dir.gone() {
+		if err = ErrAbsent; isGone(cgroup) {
 			err = ErrGone
 		}
 	}
@@ -109,14 +116,14 @@ func (g *Group) OpenPressure(resource string) (*sys.FD, error) {
 	return sys.NewFD(fd), nil
 }
 
-// openForTrigger opens the file as somebody without CAP_SYS_RESOURCE: for the triggers
+// openForTrigger opens a file as somebody without CAP_SYS_RESOURCE: for the triggers
 // of others the kernel starts a real-time thread for each cgroup (psi_trigger_create in
 // kernel/sched/psi.c). From Linux 5.13 to 6.3 nobody else may write to the file.
-func (f *file) openForTrigger() (fd int, err error) {
+func openForTrigger(cgroup int, name string) (fd int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	open := func() (err error) {
-		fd, err = f.dir.openat(f.name, unix.O_RDWR)
+		fd, err = openat(cgroup, name, unix.O_RDWR)
 		return err
 	}
 	if err = sys.WithoutCapability(unix.CAP_SYS_RESOURCE, open); errors.Is(err, unix.EPERM) {

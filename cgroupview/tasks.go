@@ -31,11 +31,16 @@ func (g *Group) walk(dst []int, maxIDs, maxCgroups int) (ids []int, all bool, er
 	if g.tasks == nil {
 		return dst, false, fmt.Errorf("list tasks: %w", ErrNoCgroup)
 	}
+	cgroup, err := g.tasks.handle()
+	if err != nil {
+		return dst, false, fmt.Errorf("list tasks: %w", err)
+	}
+	defer unix.Close(cgroup)
 	end := len(dst) + maxIDs
 	queue := []string{"."}
 	i := 0
 	for ; i < len(queue) && i < maxCgroups && len(dst) < end; i++ {
-		dst, err = g.tasks.threads(queue[i], dst, end)
+		dst, err = g.tasks.threads(cgroup, queue[i], dst, end)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
 			if i == 0 {
 				return dst, false, fmt.Errorf("list tasks of %s: %w", g.tasks.path, ErrGone)
@@ -43,7 +48,7 @@ func (g *Group) walk(dst []int, maxIDs, maxCgroups int) (ids []int, all bool, er
 			continue // a cgroup below was removed under our eyes
 		}
 		if err == nil {
-			queue, err = g.tasks.children(queue[i], queue)
+			queue, err = children(cgroup, queue[i], queue)
 		}
 		if err != nil {
 			return dst, false, fmt.Errorf("list tasks of %s/%s: %w", g.tasks.path, queue[i], err)
@@ -52,13 +57,14 @@ func (g *Group) walk(dst []int, maxIDs, maxCgroups int) (ids []int, all bool, er
 	return dst, i == len(queue) && len(dst) < end, nil
 }
 
-// threads appends the thread ids in the cgroup rel until dst has end elements.
-func (d *dir) threads(rel string, dst []int, end int) ([]int, error) {
+// threads appends the thread ids in the cgroup rel below another until dst has end
+// elements.
+func (d *dir) threads(cgroup int, rel string, dst []int, end int) ([]int, error) {
 	name := "tasks"
 	if d.v2 {
 		name = "cgroup.threads"
 	}
-	fd, err := d.openat(rel+"/"+name, 0)
+	fd, err := openat(cgroup, rel+"/"+name, 0)
 	if err != nil {
 		return dst, err
 	}
@@ -66,14 +72,14 @@ func (d *dir) threads(rel string, dst []int, end int) ([]int, error) {
 	return scanInts(fdReader(fd), dst, end)
 }
 
-// children appends the cgroups directly below rel. A directory without any,
+// children appends the cgroups directly below rel, which is below cgroup. A directory without any,
 // which has two links, is not listed: it has some fifty files.
-func (d *dir) children(rel string, dst []string) ([]string, error) {
+func children(cgroup int, rel string, dst []string) ([]string, error) {
 	var st unix.Stat_t
-	if err := unix.Fstatat(d.fd, rel, &st, 0); err != nil || st.Nlink == 2 {
+	if err := unix.Fstatat(cgroup, rel, &st, 0); err != nil || st.Nlink == 2 {
 		return dst, ignoreGone(err)
 	}
-	fd, err := d.openat(rel, unix.O_DIRECTORY)
+	fd, err := openat(cgroup, rel, unix.O_DIRECTORY)
 	if err != nil {
 		return dst, ignoreGone(err)
 	}

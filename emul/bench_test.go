@@ -13,8 +13,8 @@ import (
 	"cloister/cgroupview/cgrouptest"
 )
 
-// BenchmarkRender renders from a sample that is still good (warm), and with a
-// new sample of host and container for each read (cold).
+// BenchmarkRender renders from a sample that is still good (warm, and inline by
+// TryRender), and with a new sample of host and container for each read (cold).
 func BenchmarkRender(b *testing.B) {
 	for depth, path := range map[string]string{"depth1": "/x", "depth7": "/a/b/c/d/e/f/x"} {
 		for name, period := range map[string]time.Duration{"warm": time.Hour, "cold": time.Nanosecond} {
@@ -33,12 +33,23 @@ func BenchmarkRender(b *testing.B) {
 			}
 			defer c.Close()
 			for _, id := range supported(b, host) {
+				buf := make([]byte, 0, 64<<10)
 				b.Run(depth+"/"+name+"/"+files[id].Path, func(b *testing.B) {
-					buf := make([]byte, 0, 64<<10)
 					b.ReportAllocs()
 					for b.Loop() {
 						if _, err := c.Render(buf, id, 0); err != nil {
 							b.Fatal(err)
+						}
+					}
+				})
+				if _, ok := c.TryRender(buf, id, 0); !ok {
+					continue
+				}
+				b.Run(depth+"/inline/"+files[id].Path, func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						if _, ok := c.TryRender(buf, id, 0); !ok {
+							b.Fatal("declined")
 						}
 					}
 				})

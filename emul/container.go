@@ -1,6 +1,7 @@
 package emul
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
 	"os"
@@ -34,25 +35,38 @@ type ContainerConfig struct {
 	// the one before: the container's State is best stored soon. It must not wait for
 	// anything, nor use the Container.
 	LimitsChanged func()
+	// Changed, if not nil, is called when a sample shows other CPUs or memory nodes
+	// than the one before, or the host has others: those of Files that are Stable may
+	// have new contents, and from now on Render gives them. It must not wait for
+	// anything, nor use the Container before it has returned, and may be called before
+	// NewContainer returns. With it, samples are taken when limits are written though
+	// nobody reads; see resampler.
+	Changed func()
 }
 
 // Container renders the files of one container. It is safe for concurrent use.
 type Container struct {
-	host          *Host
-	limitsChanged func()
-	expires       atomic.Int64 // when the view is too old, CLOCK_BOOTTIME
+	host                   *Host
+	limitsChanged, changed func()       // of ContainerConfig
+	expires                atomic.Int64 // when the view is too old, CLOCK_BOOTTIME
 
 	// sampling is held while the container's cgroup is read: those who find
 	// the view too old wait for one reading and share it.
 	sampling sync.Mutex
 	group    *cgroupview.Group // guarded by sampling, but for Tasks
-	spare    cgroupview.Usage  // guarded by sampling
 	nodes    nodeMemory        // guarded by sampling
 	closed   bool              // guarded by sampling
+	// openFiles are those of group and queued is for what bounds them: they change with
+	// both sampling and the lock of host.openFiles held.
+	openFiles int
+	queued    *list.Element
 
 	// counting is held while the container's tasks are counted.
 	counting sync.Mutex
 	counter  *taskCounter // guarded by counting; nil when closed
+
+	watch     *cgroupview.Watch // nil if there is none
+	unwatched error             // why, nil if none is wanted
 
 	mu   sync.RWMutex // held for memory accesses only
 	view view         // guarded by mu
@@ -77,39 +91,54 @@ type view struct {
 }
 
 // parkAfter is how long a container must not be read before the descriptors of
-// its cgroup's files are given back.
-const parkAfter = time.Minute
+// its cgroup are given back, as long as there are enough for others.
+const parkAfter = 2 * loadPeriod
 
 // NewContainer returns a Container with a first sample taken, so that its
 // counters and averages begin now. It returns cgroupview.ErrGone if the cgroup
 // has been removed. The group is closed on error, too.
 func (h *Host) NewContainer(cfg ContainerConfig) (*Container, error) {
-	c, err := h.newContainer(cfg)
+	start, err := h.startOf(cfg)
 	if err != nil {
 		cfg.Group.Close()
 		return nil, fmt.Errorf("new container: %w", err)
 	}
-	h.loads.add(c)
+	now := h.now()
+	c := h.newContainer(cfg, start, now)
+	if err := c.begin(now); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("new container: %w", err)
+	}
 	return c, nil
 }
 
-func (h *Host) newContainer(cfg ContainerConfig) (*Container, error) {
-	start, err := h.startOf(cfg)
-	if err != nil {
-		return nil, err
-	}
-	now := h.now()
-	c := &Container{host: h, group: cfg.Group, limitsChanged: cfg.LimitsChanged}
+func (h *Host) newContainer(cfg ContainerConfig, start, now time.Duration) *Container {
+	c := &Container{host: h, group: cfg.Group, limitsChanged: cfg.LimitsChanged, changed: cfg.Changed}
 	c.view.start(start, now, cfg)
+	h.openFiles.add()
 	c.counter = newTaskCounter(h.root, cfg.Group, cfg.PID, c.view.load.Seen)
+	return c
+}
+
+// begin takes the first sample. What changes from then on is noticed.
+func (c *Container) begin(now time.Duration) error {
 	if err := c.count(now, new(taskScratch), taskBudget); err != nil && !errors.Is(err, cgroupview.ErrNoCgroup) {
-		return nil, err
+		return err
+	}
+	if c.changed != nil {
+		c.host.resampler.add(c)
 	}
 	if err := c.refresh(now); err != nil {
-		return nil, err
+		return err
 	}
-	return c, nil
+	c.host.loads.add(c)
+	return nil
 }
+
+// Unwatched tells why limits that are written are noticed only once a second while
+// nobody reads, nil if they are at once. The error wraps ENOSPC or EMFILE if the kernel
+// has no inotify watches or instances left.
+func (c *Container) Unwatched() error { return c.unwatched }
 
 // start sets the view to the beginning of the container's time.
 func (v *view) start(start, now time.Duration, cfg ContainerConfig) {
@@ -142,60 +171,11 @@ func (h *Host) startOf(cfg ContainerConfig) (time.Duration, error) {
 	return start, nil
 }
 
-// refresh sees to it that the view is no more than one period old at the time
-// now.
-func (c *Container) refresh(now time.Duration) error {
-	if int64(now) < c.expires.Load() {
-		return nil
-	}
-	c.sampling.Lock()
-	defer c.sampling.Unlock()
-	if int64(now) < c.expires.Load() {
-		return nil
-	}
-	if c.closed {
-		return os.ErrClosed
-	}
-	host, err := c.host.sample.get(now)
-	if err != nil {
-		return err
-	}
-	if err := c.group.Read(&c.spare); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.view.take(c.host.now(), &host.value, &c.spare) && c.limitsChanged != nil {
-		c.limitsChanged()
-	}
-	c.expires.Store(int64(host.at + c.host.period))
-	return nil
-}
-
-// take makes a new sample the current one. It swaps *u for the usage of the last
-// sample, so that both are used in turn. It reports whether a State from before has
-// other CPU limits.
-func (v *view) take(now time.Duration, host *hostSample, u *cgroupview.Usage) (changed bool) {
-	last, stored := v.cpus, v.sample > 0 || v.cpu.resumed
-	v.usage, *u = *u, v.usage
-	v.sample++
-	v.at, v.host = now, host
-	v.memory = newMemory(host.meminfo, &v.usage)
-	v.cpus = newCPUs(host.online, &v.usage)
-	v.nodes = newNodes(host.nodes, &v.usage)
-	v.cpu.advance(now, &v.cpus, &v.usage)
-	v.vm.advance(&v.usage)
-	if v.cpus.equal(&last) {
-		return false
-	}
-	v.cpu.Limits = v.cpus.limits()
-	return stored
-}
-
 // Close releases the container's cgroup. It waits for a sample that is being
 // taken; a later Render returns os.ErrClosed.
 func (c *Container) Close() {
 	c.host.loads.remove(c)
+	c.host.resampler.remove(c)
 	c.counting.Lock()
 	defer c.counting.Unlock()
 	c.sampling.Lock()
@@ -206,4 +186,5 @@ func (c *Container) Close() {
 	c.closed, c.counter = true, nil
 	c.expires.Store(0)
 	c.group.Close()
+	c.host.openFiles.remove(c)
 }

@@ -144,8 +144,8 @@ func TestIdleContainerIsParked(t *testing.T) {
 	}
 	active := opened()
 	r.tickLoads(int(parkAfter/loadPeriod) + 2)
-	if got := opened(); got != 1 || active < 10 {
-		t.Errorf("%d descriptors when idle, want 1; %d when active", got, active)
+	if got := opened(); got != 0 || active < 10 {
+		t.Errorf("%d descriptors when idle, want 0; %d when active", got, active)
 	}
 	r.read("proc/meminfo")
 	if got := opened(); got != active {

@@ -95,8 +95,9 @@ func parseCPUInfoBlock(block []byte) (cpu int, parts []cpuinfoPart, err error) {
 
 // renderCPUInfo renders /proc/cpuinfo: a block for each CPU that the container
 // sees, of the model of a CPU that it may run on. What changes in the host's while
-// its CPUs stay, the current frequency, is as it was first read: on a large machine
-// the file has hundreds of kilobytes.
+// its CPUs stay, "cpu MHz" on x86, is as it was first read: on a large machine
+// the file has hundreds of kilobytes, and containers are shown it from what the kernel
+// keeps.
 func renderCPUInfo(dst []byte, v *view, host *hostCPUInfo, _ input) []byte {
 	n := 0
 	for cpu := range v.cpus.physical.All() {

@@ -15,7 +15,7 @@
 //     boot_id and product_uuid are in identity.go. text.go and cpulist.go have what
 //     they share.
 //   - What a file is rendered from: the view in container.go, which is a sample;
-//     render.go brings both together. Parts of the view are in memory.go, nodes.go,
+//     sample.go takes it, render.go brings both together. Parts of the view are in memory.go, nodes.go,
 //     cpus.go, cpuclock.go (time of CPUs), clock.go (time since the start),
 //     vmcounters.go (events) and loadavg.go; how memory lies on the nodes is in
 //     nodememory.go. What is kept of it over a restart is in state.go.
@@ -24,19 +24,25 @@
 //     a path means is in series.go.
 //   - How tasks are counted, every 5 s: loadsampler.go, taskcounter.go, taskstatus.go,
 //     switchcounter.go.
+//   - How changes are noticed while nobody reads: resampler.go, hostcheck.go.
 //   - What is no file: sysinfo.go, and the triggers in trigger.go.
 //
 // Invariants:
 //
 //   - All files of a container come from one sample, so they agree with one
-//     another; pressure alone is the cgroup's own file at each read. A sample is at most one period old, and taken at the first read
-//     after that; concurrent readers share it.
+//     another; pressure alone is the cgroup's own file at each read. A sample is at
+//     most one period old, and taken at the first read after that; concurrent readers
+//     share it.
 //   - Every file of the host is read at most once per period, whatever the
 //     number of containers.
 //   - No figure of the host takes the place of one of the container. What the
 //     kernel does not count per cgroup reads as 0; a line that this package does
 //     not know is 0 or left out; what cannot be read is an error. Free and available
 //     memory never exceed the host's.
+//   - What a container sees of a Stable file changes with the container's CPUs and memory
+//     nodes and with the host's, after a call of Changed, and never else. So the current
+//     frequency in its cpuinfo is that of when a CPU of the host last came or went.
+//   - A container that nobody reads costs nothing but the count of its tasks.
 //   - Counters that only grow in the kernel only grow here, over changing
 //     limits and, by way of State, over an orderly restart of the daemon.
 //

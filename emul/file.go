@@ -18,6 +18,10 @@ type File struct {
 	Mode uint32 // permission bits
 	// Dir makes it a directory with nothing in it.
 	Dir bool
+	// Stable tells that what a container sees of the file changes only when
+	// ContainerConfig.Changed is called. No counter and nothing that is in use is in it,
+	// and of the host nothing but what comes and goes with CPUs and memory nodes.
+	Stable bool
 
 	// render renders from the container's current sample and what in says beside.
 	render func(dst []byte, v *view, in input) []byte
@@ -35,6 +39,8 @@ type File struct {
 // FileID is the index of a file in Files.
 type FileID int
 
+func (id FileID) known() bool { return id >= 0 && int(id) < len(files) }
+
 // origin is a file of the host that files of containers are derived from. The zero
 // value stands for none: what a file needs is in the host's sample.
 type origin struct {
@@ -43,8 +49,8 @@ type origin struct {
 	parse func([]byte) (any, error)
 	// period is how long the file is relied on, if that is longer than a sample.
 	period time.Duration
-	// stable tells that the file changes only when CPUs come or go.
-	stable bool
+	// hotplug tells that the file changes only when CPUs or memory nodes come or go.
+	hotplug bool
 }
 
 // derived returns a file of which parse makes a T of the host's, and render what the
@@ -59,10 +65,25 @@ func derived[T any](
 	}
 }
 
-// stable says that the host's file changes only when CPUs come or go.
-func (f File) stable() File {
-	f.origin.stable = true
+// untilHotplug says that the host's file changes only when CPUs or memory nodes come or
+// go. What else changes in it is seen as it was then.
+func (f File) untilHotplug() File {
+	f.origin.hotplug = true
 	return f
+}
+
+// stable says that what the container sees of the file changes no sooner, either.
+func (f File) stable() File {
+	f.Stable = true
+	return f.untilHotplug()
+}
+
+// allStable says so of each of the files.
+func allStable(list []File) []File {
+	for i := range list {
+		list[i] = list[i].stable()
+	}
+	return list
 }
 
 // every says for how long the host's file is relied on.
@@ -118,34 +139,43 @@ type View struct {
 	Files []FileID // the file, or those in the directory
 	// Writable views need a superblock that can be written to.
 	Writable bool
+	// Pushed views are best kept by the kernel until ContainerConfig.Changed is
+	// called: the file is Stable, or in the directory nearly all are. None is Writable.
+	Pushed bool
 }
 
 // directories are the views that are no single file: all in them is emulated, and
 // what this package doesn't know is not there.
-var directories = []string{cpuDir, nodeDir}
+var directories = []directory{{path: cpuDir, pushed: true}, {path: nodeDir}}
+
+type directory struct {
+	path   string
+	pushed bool
+}
 
 // Views returns the views that the emulated files make up.
 func Views() []View {
 	var views []View
 	index := map[string]int{}
 	for id, f := range files {
-		path := viewPath(f.Path)
-		i, ok := index[path]
+		view := viewOf(&f)
+		i, ok := index[view.Path]
 		if !ok {
 			i = len(views)
-			index[path] = i
-			views = append(views, View{Path: path, Writable: f.Mode&0o222 != 0 && !f.Dir})
+			index[view.Path] = i
+			views = append(views, view)
 		}
 		views[i].Files = append(views[i].Files, FileID(id))
 	}
 	return views
 }
 
-func viewPath(file string) string {
+// viewOf returns the view that a file is in, without its files.
+func viewOf(f *File) View {
 	for _, dir := range directories {
-		if strings.HasPrefix(file, dir+"/") {
-			return dir
+		if strings.HasPrefix(f.Path, dir.path+"/") {
+			return View{Path: dir.path, Pushed: dir.pushed}
 		}
 	}
-	return file
+	return View{Path: f.Path, Writable: f.Mode&0o222 != 0 && !f.Dir, Pushed: f.Stable}
 }

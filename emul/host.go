@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"cloister/cgroupview"
 )
 
-// DefaultPeriod is how old a sample may be by default: less than it takes a command
-// that has changed a limit to end, and the next one to look.
-const DefaultPeriod = time.Millisecond
+// DefaultPeriod is how old a sample may be by default. Of limits that are written a
+// container which is watched has a new one sooner; see resampler.
+const DefaultPeriod = 5 * time.Millisecond
 
 // HostOptions are the settings of a Host. The zero value is right for a daemon.
 type HostOptions struct {
@@ -23,6 +24,8 @@ type HostOptions struct {
 	// Clock returns CLOCK_BOOTTIME, the time base of every time in this
 	// package; the system's clock if nil.
 	Clock func() time.Duration
+	// OpenFiles is how many descriptors the process can have; RLIMIT_NOFILE if 0.
+	OpenFiles int
 }
 
 // Host is what all containers of a host share: its files, read once for all of
@@ -36,11 +39,14 @@ type Host struct {
 
 	meminfoFile, onlineFile, nodesFile hostFile
 
-	sample  cached[hostSample]
-	origins origins
+	sample    cached[hostSample]
+	origins   origins
+	usages    sync.Pool // of *cgroupview.Usage, for samples that are being taken
+	openFiles *openFiles
 
-	loads  *loadSampler
-	events lazyWatcher // of pressure
+	loads     *loadSampler
+	resampler *resampler
+	events    lazyWatcher // of pressure
 }
 
 // hostSample is what every sample of a container is measured against.
@@ -67,12 +73,15 @@ func NewHost(opts HostOptions) (*Host, error) {
 	h.onlineFile.path = h.root.Path(cpuDir, "online")
 	h.nodesFile.path = h.root.Path(nodeDir, "online")
 	h.sample = cached[hostSample]{period: h.period, read: h.readSample}
+	h.usages.New = func() any { return new(cgroupview.Usage) }
+	h.openFiles = newOpenFiles(opts.OpenFiles)
 	h.origins.open(h)
 	if _, err := h.sample.get(h.now()); err != nil {
 		h.closeFiles()
 		return nil, fmt.Errorf("sample host: %w", err)
 	}
 	h.loads = startLoadSampler(h.now)
+	h.resampler = startResampler(h)
 	return h, nil
 }
 
@@ -80,6 +89,7 @@ func NewHost(opts HostOptions) (*Host, error) {
 // not be used afterwards.
 func (h *Host) Close() {
 	h.loads.close()
+	h.resampler.close()
 	h.events.close()
 	h.closeFiles()
 }
@@ -117,7 +127,7 @@ func (h *Host) Supported(id FileID) (bool, error) {
 }
 
 func lookup(id FileID) (*File, error) {
-	if id < 0 || int(id) >= len(files) {
+	if !id.known() {
 		return nil, fmt.Errorf("file %d: %w", id, fs.ErrNotExist)
 	}
 	return &files[id], nil

@@ -73,6 +73,8 @@ func inFile(err error, path string) error {
 type cached[T any] struct {
 	period time.Duration
 	read   func(now time.Duration) (T, error)
+	// valid, if not nil, reports whether a value still holds. It waits for nothing.
+	valid func(*T) bool
 
 	// refresh is held while the files are read: those who find the value too
 	// old wait for one reading and share it. No other lock is taken below.
@@ -84,6 +86,9 @@ type stamped[T any] struct {
 	at    time.Duration // no later than the reading
 	value T
 }
+
+// forever is the period of values that grow invalid, but not old.
+const forever = time.Duration(1 << 62)
 
 // get returns a value that is at most one period old at the time now.
 func (c *cached[T]) get(now time.Duration) (*stamped[T], error) {
@@ -105,8 +110,9 @@ func (c *cached[T]) get(now time.Duration) (*stamped[T], error) {
 }
 
 func (c *cached[T]) fresh(now time.Duration) *stamped[T] {
-	if s := c.current.Load(); s != nil && now < s.at+c.period {
-		return s
+	s := c.current.Load()
+	if s == nil || now >= s.at+c.period || c.valid != nil && !c.valid(&s.value) {
+		return nil
 	}
-	return nil
+	return s
 }

@@ -116,7 +116,9 @@ func (c *Container) sampleLoad(now time.Duration, scratch *taskScratch, limit in
 	idle := now > time.Duration(c.expires.Load())+parkAfter
 	if idle && c.sampling.TryLock() { // never wait here for one container's reading
 		defer c.sampling.Unlock()
-		c.group.Park()
+		if !c.closed {
+			c.park()
+		}
 	}
 }
 

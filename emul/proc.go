@@ -9,7 +9,7 @@ var procFiles = []File{
 	derived("proc/stat", 0o444, parseBtime, renderStat).every(btimePeriod),
 	{Path: "proc/swaps", Mode: 0o444, render: renderSwaps},
 	{Path: "proc/uptime", Mode: 0o444, render: renderUptime},
-	derived("proc/vmstat", 0o444, parseVmstat, renderVmstat).stable(),
+	derived("proc/vmstat", 0o444, parseVmstat, renderVmstat).untilHotplug(),
 	derived("proc/zoneinfo", 0o444, parseZoneinfo, renderZoneinfo).every(zoneinfoPeriod),
 	derived("proc/slabinfo", 0o400, parseSlabinfo, renderSlabinfo).stable(),
 	derived("proc/interrupts", 0o444, parseInterrupts, renderInterrupts).stable(),

@@ -49,8 +49,38 @@ func (c *Container) render(dst []byte, id FileID, f *File, member int) ([]byte, 
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	in.now = max(in.now, c.view.at)
-	return f.render(dst, &c.view, in), nil
+	return c.view.render(dst, f, in), nil
+}
+
+// TryRender is Render for a caller that others wait for. It waits for nothing: it makes
+// no system call, takes no lock that is held meanwhile, and allocates nothing as long as
+// dst has room for the content. Where that is not enough, ok is false, dst is
+// returned as it was, and Render tells the content or why there is none.
+//
+// It is enough for files that are rendered from a sample, while there is one that is
+// fresh. Right after a Render there mostly is.
+func (c *Container) TryRender(dst []byte, id FileID, member int) (content []byte, ok bool) {
+	if !id.known() {
+		return dst, false
+	}
+	f := &files[id]
+	in := input{now: c.host.now(), member: member}
+	if f.render == nil || f.nodes || !c.fresh(in.now) || !c.mu.TryRLock() {
+		return dst, false
+	}
+	defer c.mu.RUnlock()
+	if in.number, ok = c.view.number(f.series, member); !ok {
+		return dst, false
+	}
+	if in.host, ok = c.host.origins.fresh(id, in.number, in.now); !ok {
+		return dst, false
+	}
+	return c.view.render(dst, f, in), true
+}
+
+func (v *view) render(dst []byte, f *File, in input) []byte {
+	in.now = max(in.now, v.at)
+	return f.render(dst, v, in)
 }
 
 // readOrigin sets what the host calls the member, and the content of the file's origin.

@@ -15,19 +15,19 @@ const cpuDir = "sys/devices/system/cpu"
 // describes it too. What says how the host idles or is plugged is not there, and
 // neither are symbolic links, such as that from a CPU to its memory node.
 var cpuFiles = slices.Concat(
-	[]File{
+	allStable([]File{
 		{Path: cpuDir + "/online", Mode: 0o444, render: renderCPUs},
 		{Path: cpuDir + "/possible", Mode: 0o444, render: renderCPUs},
 		{Path: cpuDir + "/present", Mode: 0o444, render: renderCPUs},
 		{Path: cpuDir + "/enabled", Mode: 0o444, render: renderCPUs},
 		{Path: cpuDir + "/offline", Mode: 0o444, render: renderNone},
 		{Path: cpuDir + "/isolated", Mode: 0o444, render: renderNone},
-		derived(cpuDir+"/nohz_full", 0o444, parseNohzFull, renderText).stable(),
+		derived(cpuDir+"/nohz_full", 0o444, parseNohzFull, renderText),
 		{Path: cpuDir + "/kernel_max", Mode: 0o444, render: renderKernelMax},
 		{Path: cpuDir + "/smt/active", Mode: 0o444, render: renderSMTActive},
 		{Path: cpuDir + "/smt/control", Mode: 0o444, render: renderSMTControl},
 		{Path: cpuDir + "/cpu*/online", Mode: 0o444, render: renderCPUIsOnline},
-	},
+	}),
 	constants(cpuDir+"/cpu*", "cpu_capacity"),
 	constants(
 		cpuDir+"/vulnerabilities",
@@ -44,11 +44,7 @@ var cpuFiles = slices.Concat(
 
 // constants are verbatim files that describe the machine.
 func constants(dir string, names ...string) []File {
-	list := verbatim(dir, names...)
-	for i := range list {
-		list[i] = list[i].stable()
-	}
-	return list
+	return allStable(verbatim(dir, names...))
 }
 
 // verbatim are files in dir of which the container sees the host's text, of a CPU that

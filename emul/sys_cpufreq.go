@@ -32,11 +32,13 @@ func policyFiles(dir string) []File {
 		derived(dir+"/scaling_cur_freq", 0o444, parseText, renderText).of(highest),
 		derived(dir+"/cpuinfo_cur_freq", 0o400, parseText, renderText).of(highest),
 		derived(dir+"/cpuinfo_avg_freq", 0o444, parseText, renderText).of(highest),
+	}
+	list = append(list, allStable([]File{
 		{Path: dir + "/affected_cpus", Mode: 0o444, render: renderMember},
 		{Path: dir + "/related_cpus", Mode: 0o444, render: renderMember},
 		{Path: dir + "/freqdomain_cpus", Mode: 0o444, render: renderMember},
 		{Path: dir + "/scaling_setspeed", Mode: 0o444, render: renderUnsupported},
-	}
+	})...)
 	list = append(list, constants(
 		dir,
 		"cpuinfo_min_freq", "cpuinfo_transition_latency", "base_frequency",

@@ -12,17 +12,17 @@ import (
 // nodes that the container may use. Not among them are blocks of memory (memory0 and
 // so on), and the pools of huge pages, which are the host's.
 var nodeFiles = []File{
-	{Path: nodeDir + "/possible", Mode: 0o444, render: renderNodes},
-	{Path: nodeDir + "/online", Mode: 0o444, render: renderNodes},
-	{Path: nodeDir + "/has_cpu", Mode: 0o444, render: renderNodesWithCPU},
+	{Path: nodeDir + "/possible", Mode: 0o444, Stable: true, render: renderNodes},
+	{Path: nodeDir + "/online", Mode: 0o444, Stable: true, render: renderNodes},
+	{Path: nodeDir + "/has_cpu", Mode: 0o444, Stable: true, render: renderNodesWithCPU},
 	derived(nodeDir+"/has_memory", 0o444, cgroupview.ParseCPUSet, renderNodesOf),
 	derived(nodeDir+"/has_normal_memory", 0o444, cgroupview.ParseCPUSet, renderNodesOf),
 	derived(nodeDir+"/has_generic_initiator", 0o444, cgroupview.ParseCPUSet, renderNodesOf),
-	{Path: nodeDir + "/node*/cpulist", Mode: 0o444, render: renderNodeCPUList},
-	{Path: nodeDir + "/node*/cpumap", Mode: 0o444, render: renderNodeCPUMap},
-	derived(nodeDir+"/node*/distance", 0o444, parseDistance, renderDistance),
+	{Path: nodeDir + "/node*/cpulist", Mode: 0o444, Stable: true, render: renderNodeCPUList},
+	{Path: nodeDir + "/node*/cpumap", Mode: 0o444, Stable: true, render: renderNodeCPUMap},
+	derived(nodeDir+"/node*/distance", 0o444, parseDistance, renderDistance).stable(),
 	derived(nodeDir+"/node*/meminfo", 0o444, parseNodeMeminfo, renderNodeMeminfo).byNode(),
-	{Path: nodeDir + "/node*/numastat", Mode: 0o444, render: renderNumastat},
+	{Path: nodeDir + "/node*/numastat", Mode: 0o444, Stable: true, render: renderNumastat},
 	derived(nodeDir+"/node*/vmstat", 0o444, parseNodeVmstat, renderNodeVmstat).byNode(),
 }
 

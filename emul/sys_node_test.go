@@ -93,7 +93,7 @@ func TestWithoutNodes(t *testing.T) {
 		}
 	})
 	for id, f := range files {
-		if ok, err := r.host.Supported(FileID(id)); err != nil || ok && viewPath(f.Path) == nodeDir {
+		if ok, err := r.host.Supported(FileID(id)); err != nil || ok && viewOf(&f).Path == nodeDir {
 			t.Errorf("Supported(%s) = %v, %v", f.Path, ok, err)
 		}
 	}

@@ -17,7 +17,7 @@ func topologyFiles(dir string) []File {
 	add(renderMember, "core_cpus_list", "thread_siblings_list", "cluster_cpus_list")
 	add(renderAllMask, "package_cpus", "core_siblings", "die_cpus")
 	add(renderCPUs, "package_cpus_list", "core_siblings_list", "die_cpus_list")
-	return list
+	return allStable(list)
 }
 
 func renderZero(dst []byte, _ *view, _ input) []byte { return append(dst, "0\n"...) }
