@@ -84,3 +84,34 @@ func TestUnmountedFromOutsideWithBindMounts(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// A render that doesn't end keeps nobody from closing, and may use what it has.
+func TestCloseWithARenderThatIsStuck(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	s, err := Mount(mountDir(t), testFiles, renderFunc(func(dst []byte, _ Slot, file int) ([]byte, error) {
+		if testFiles[file].Path == "proc/meminfo" {
+			close(started)
+			<-release
+		}
+		return append(dst, "late"...), nil
+	}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addTestSlot(t, s)
+	s.dev.patience = 0
+	reader := make(chan error)
+	go func() {
+		_, err := os.ReadFile(meminfo(s))
+		reader <- err
+	}()
+	<-started
+	if err := s.Close(); err == nil {
+		t.Error("close says that all has ended")
+	}
+	if err := <-reader; !errors.Is(err, unix.ECONNABORTED) {
+		t.Errorf("reader: got %v, want ECONNABORTED", err)
+	}
+	close(release)
+	<-s.Done()
+}

@@ -51,7 +51,7 @@ func memberPosition(star, member int) uint64 {
 func (b *superblock) addMembers(dir place, star int, after uint64, out *fuse.DirEntryList) (full bool, err error) {
 	number := dir.node.stars[star]
 	series := b.tree.node(number)
-	members, err := b.members(dir.slot, series)
+	members, err := b.members(dir, series)
 	if err != nil {
 		return false, err
 	}

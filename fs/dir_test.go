@@ -79,7 +79,7 @@ func TestReadDirOfChangingRoot(t *testing.T) {
 	for i := range uint32(20) {
 		id := Slot{Index: 100 + 2*i, Generation: 1}
 		want = append(want, id.String())
-		if err := b.slots.add(newSlot(id, testOwner, len(testFiles))); err != nil {
+		if err := b.slots.add(b.newSlot(id, testOwner)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,7 +87,7 @@ func TestReadDirOfChangingRoot(t *testing.T) {
 	entries := b.list(t, uint64(rootID), 64, func() {
 		b.slots.remove(visitor)
 		visitor.Index += 2
-		if err := b.slots.add(newSlot(visitor, testOwner, len(testFiles))); err != nil {
+		if err := b.slots.add(b.newSlot(visitor, testOwner)); err != nil {
 			t.Fatal(err)
 		}
 	})

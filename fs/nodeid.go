@@ -47,6 +47,9 @@ func (id nodeID) index() uint32 { return uint32(id>>(numberBits+memberBits)) & (
 
 func (id nodeID) member() int { return int(id>>numberBits) & lastMember }
 
+// slot returns the same for all nodes of a slot.
+func (id nodeID) slot() nodeID { return id >> (numberBits + memberBits) }
+
 func (id nodeID) number() int { return int(id & (1<<numberBits - 1)) }
 
 // ino is the inode number that stat shows. It has no more than 32 bits: a 32-bit

@@ -2,37 +2,86 @@ package fs
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cloister/fs/memory"
 )
+
+// Notifications are what the kernel is told without having asked.
+//
+// Those about pages wait for the page's lock, which a READ of the page holds until it
+// is answered. So a goroutine that answers requests sends none, but for the pages of
+// a file that nobody else has open: then there is no such READ. One about a name waits
+// for the lock of its directory, which whoever lists that may hold.
 
 // Codes of enum fuse_notify_code in include/uapi/linux/fuse.h.
 const (
 	notifyPoll       = 1
 	notifyInvalInode = 2
 	notifyInvalEntry = 3
+	notifyStore      = 4
 )
+
+// storeMessage has room for a header and content that can be leased.
+type storeMessage [storeHeaderLen + maxLeased]byte
+
+const storeHeaderLen = outHeaderLen + 24
+
+// appendStoreHeader appends a struct fuse_out_header and a struct fuse_notify_store_out
+// {nodeid, offset, size, padding}, which n bytes of content follow.
+func appendStoreHeader(b []byte, id nodeID, offset uint64, n int) []byte {
+	b = appendOutHeader(b, storeHeaderLen+n, notifyStore, 0)
+	b = binary.NativeEndian.AppendUint64(b, uint64(id))
+	b = binary.NativeEndian.AppendUint64(b, offset)
+	b = binary.NativeEndian.AppendUint32(b, uint32(n))
+	return binary.NativeEndian.AppendUint32(b, 0)
+}
+
+// storePages puts an open file's snapshot into the page cache, and reports whether it
+// is there.
+func (d *device) storePages(w *worker, id nodeID, h memory.Handle) bool {
+	n := h.Copy(w.store[storeHeaderLen:], 0)
+	appendStoreHeader(w.store[:0], id, 0, n)
+	return d.notify(w.store[:storeHeaderLen+n]) == nil
+}
 
 // invalAttr has the kernel ask for the file's attributes again. It waits for
 // nothing that a request holds: the offset of -1 spares the pages of the file.
 func (d *device) invalAttr(id nodeID) {
-	notify(d.file, invalAttrMessage(id))
+	_ = d.notify(invalMessage(id, ^uint64(0)))
 }
 
-// invalAttrMessage is a struct fuse_out_header and a struct
+// growSize has the kernel know a size that may be larger than the one it has: what it
+// was told only by invalAttr, reads by aio(7) and io_uring don't ask for. To store
+// nothing there does that, and waits for nothing.
+func (d *device) growSize(id nodeID, size uint64) {
+	_ = d.notify(appendStoreHeader(make([]byte, 0, storeHeaderLen), id, size, 0))
+}
+
+// invalPages has the kernel read the file, or list the directory, and ask for its
+// attributes again.
+func (d *device) invalPages(id nodeID) error {
+	return d.notify(invalMessage(id, 0))
+}
+
+// invalMessage is a struct fuse_out_header and a struct
 // fuse_notify_inval_inode_out {ino, off, len}.
-func invalAttrMessage(id nodeID) []byte {
+func invalMessage(id nodeID, offset uint64) []byte {
 	const length = outHeaderLen + 24
 	b := appendOutHeader(make([]byte, 0, length), length, notifyInvalInode, 0)
 	b = binary.NativeEndian.AppendUint64(b, uint64(id))
-	b = binary.NativeEndian.AppendUint64(b, ^uint64(0))
+	b = binary.NativeEndian.AppendUint64(b, offset)
 	return binary.NativeEndian.AppendUint64(b, 0)
 }
 
 // wakePoller has the kernel poll a file again, for those who wait for its events.
 func (d *device) wakePoller(poller uint64) {
-	notify(d.file, pollMessage(poller))
+	_ = d.notify(pollMessage(poller))
 }
 
 // pollMessage is a struct fuse_out_header and a struct fuse_notify_poll_wakeup_out.
@@ -42,30 +91,61 @@ func pollMessage(poller uint64) []byte {
 	return binary.NativeEndian.AppendUint64(b, poller)
 }
 
-// forgetQueue is how many names may wait to be forgotten.
-const forgetQueue = 1024
+// noticeQueue is how many notices may wait.
+const noticeQueue = 1024
 
-// forget has the kernel forget a name in the root and everything below it, in its
-// own time. A name that finds the queue full is not told: the kernel then keeps an
-// entry that nobody asks for any more, since no two slots have the same name.
-func (d *device) forget(name string) {
-	select {
-	case d.forgotten <- name:
-	default:
+// notice is a notification that takes its own time: a name in the root that is to be
+// forgotten with everything below it, or else the pages of a node.
+type notice struct {
+	name  string
+	node  nodeID
+	lease *lease // of the node, which is told that the notice has arrived
+}
+
+// arrived is called when the kernel was told, or won't be.
+func (n notice) arrived() {
+	if n.lease != nil {
+		n.lease.arrived()
 	}
 }
 
-// forgetNames works off the queue until the connection is gone. To tell the kernel
-// takes the lock of the root, which may be held by whoever lists it, so nobody
-// waits for this goroutine. For the same reason file is one of its own: closing a
-// file waits for those who use it.
-func forgetNames(file *os.File, names <-chan string, done <-chan struct{}) {
-	defer file.Close()
+// tell queues a notice. One that finds the queue full is lost: the kernel then keeps
+// an entry that nobody asks for any more, since no two slots have the same name, or
+// pages that no read(2) but only a sendfile(2) sees.
+func (d *device) tell(n notice) {
+	select {
+	case d.notices <- n:
+	default:
+		n.arrived()
+	}
+}
+
+// tellQueued works off the queue until the connection is gone. To forget a name takes
+// the lock of the root, which may be held by whoever lists it, so nobody waits for
+// this goroutine. For the same reason file is one of its own: closing a file waits for
+// those who use it.
+func tellQueued(file *os.File, notices <-chan notice, ended <-chan struct{}) {
+	var tasks sync.WaitGroup
+	defer func() {
+		tasks.Wait()
+		file.Close()
+	}()
+	fd, turns := int(file.Fd()), newTurns(&tasks)
 	for {
 		select {
-		case name := <-names:
-			notify(file, invalEntryMessage(rootID, name))
-		case <-done:
+		case n := <-notices:
+			switch {
+			case n.name != "":
+				_ = notify(fd, invalEntryMessage(rootID, n.name))
+			case turns.isHeld(n.node): // lost, as what finds the queue full
+				n.arrived()
+			default:
+				turns.take(n.node, func() {
+					_ = notify(fd, invalMessage(n.node, 0))
+					n.arrived()
+				}, func() {})
+			}
+		case <-ended:
 			return
 		}
 	}
@@ -82,13 +162,30 @@ func invalEntryMessage(parent nodeID, name string) []byte {
 	return append(append(b, name...), 0)
 }
 
-// notify drops errors: they say that the kernel has nothing cached or that the
-// connection is gone, and then there is nothing to forget. Other than
-// os.File.Write, it doesn't make one notification wait for another.
-func notify(file *os.File, message []byte) {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return
+// notify returns an error if the kernel has nothing cached, or the connection is gone.
+func (d *device) notify(message []byte) error {
+	d.quiet.RLock()
+	defer d.quiet.RUnlock()
+	d.sb.stats.notified()
+	return notify(d.fd, message)
+}
+
+func notify(fd int, message []byte) error {
+	for {
+		if _, err := unix.Write(fd, message); !errors.Is(err, unix.EINTR) {
+			return err
+		}
 	}
-	_ = conn.Control(func(fd uintptr) { _, _ = unix.Write(int(fd), message) })
+}
+
+// quietLimit is how long notifications that are under way are waited for.
+const quietLimit = 100 * time.Millisecond
+
+// hush has no notification sent any more, and waits for those that are under way. A
+// thread in one ends by no signal as long as the READ that it waits for is not answered,
+// so execve(2) would wait for it while nobody answers.
+func (d *device) hush() {
+	for began := time.Now(); !d.quiet.TryLock() && time.Since(began) < quietLimit; {
+		time.Sleep(time.Millisecond)
+	}
 }

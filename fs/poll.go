@@ -6,6 +6,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"cloister/fs/memory"
 )
 
 // Writer takes what is written to files: each write asks for an event, as that of a
@@ -44,29 +46,94 @@ const (
 	defaultEvents = unix.POLLIN | unix.POLLOUT | pollRdNorm | pollWrNorm
 )
 
-// Write answers EBUSY to a second write, as the kernel does.
-func (b *superblock) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	h := b.handles.find(in.Fh)
-	if h == nil {
-		return 0, fuse.EBADF
+// watches are the events that open files wait for, by their numbers.
+type watches struct {
+	mu   sync.Mutex
+	open map[uint64]*watching // guarded by mu
+}
+
+// of returns that of an open file.
+func (t *watches) of(fh uint64) *watching {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.open[fh]
+	if w == nil {
+		if t.open == nil {
+			t.open = map[uint64]*watching{}
+		}
+		w = &watching{}
+		t.open[fh] = w
 	}
+	return w
+}
+
+// close ends that of an open file, if it has one.
+func (t *watches) close(fh uint64, s *slot) {
+	t.mu.Lock()
+	w := t.open[fh]
+	delete(t.open, fh)
+	t.mu.Unlock()
+	if w != nil {
+		w.close(s)
+	}
+}
+
+// closeAll ends them all.
+func (t *watches) closeAll() {
+	t.mu.Lock()
+	all := t.open
+	t.open = nil
+	t.mu.Unlock()
+	for _, w := range all {
+		w.close(nil)
+	}
+}
+
+// Write answers EBUSY to a second write, as the kernel does. What was written is kept
+// with the open file, for a successor to write it again.
+func (b *superblock) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	if b.writer == nil {
 		return 0, fuse.EROFS
 	}
-	if !b.slots.serves(h.slot) {
+	at, errno := b.placeOf(nodeID(in.NodeId))
+	if errno != 0 {
 		return 0, fuse.EIO
 	}
-	err := h.watching.open(h.slot, func() (w Watch, err error) {
-		err = b.guard(h.slot, h.ref.File, func() (err error) {
-			w, err = b.writer.Write(h.slot.id, h.ref, data, func() { h.watching.fired(b.wake) })
+	h, ok := b.dev.memory.Find(in.Fh)
+	if !ok {
+		return 0, fuse.EBADF
+	}
+	if err := b.watch(at, h, data); err != nil {
+		return 0, status(err)
+	}
+	_ = h.SetNote(string(data)) // what is too long, a successor won't know
+	return uint32(len(data)), fuse.OK
+}
+
+func (b *superblock) watch(at place, h memory.Handle, data []byte) error {
+	watching := b.watches.of(h.FH())
+	return watching.open(at.slot, func() (w Watch, err error) {
+		err = b.guard(at, func() (err error) {
+			w, err = b.writer.Write(at.slot.id, at.ref(), data, func() { watching.fired(b.dev.wakePoller) })
 			return err
 		})
 		return w, err
 	})
-	if err != nil {
-		return 0, status(err)
+}
+
+// watchAgain takes up what a predecessor has written for an open file. Who has polled
+// polls again: the event may have come in between.
+func (b *superblock) watchAgain(at place, h memory.Handle) {
+	note := h.Note()
+	if len(note) == 0 || b.writer == nil {
+		return
 	}
-	return uint32(len(data)), fuse.OK
+	if err := b.watch(at, h, []byte(note)); err != nil {
+		b.panicked(b.nameOf(at.id), err, nil)
+	}
+	if poller := h.Poller(); poller != 0 {
+		b.dev.wakePoller(poller)
+	}
 }
 
 func (w *watching) open(s *slot, open func() (Watch, error)) error {
@@ -107,6 +174,8 @@ func (w *watching) close(s *slot) {
 	w.mu.Unlock()
 	if watch != nil {
 		watch.Close() // waits for a call of fired, which takes the lock
+	}
+	if watch != nil && s != nil {
 		s.refund(watchCost)
 	}
 }
@@ -114,11 +183,12 @@ func (w *watching) close(s *slot) {
 // poll returns what poll(2) on an open file does, and takes the kernel's name for
 // who polls. A file that waits for no event is in error, as the kernel's are.
 func (b *superblock) poll(fh, poller uint64) uint32 {
-	h := b.handles.find(fh)
-	if h == nil {
+	h, ok := b.dev.memory.Find(fh)
+	if !ok {
 		return unix.POLLERR
 	}
-	return h.watching.poll(poller)
+	h.SetPoller(poller)
+	return b.watches.of(fh).poll(poller)
 }
 
 func (w *watching) poll(poller uint64) uint32 {

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"encoding/binary"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,84 +72,75 @@ func (a *alarm) Close() {
 	a.all.open--
 }
 
-func newAlarms(t *testing.T) (*superblock, *alarms) {
+func newAlarms(t *testing.T) (*fakeKernel, *alarms) {
 	t.Helper()
 	a := &alarms{renderFunc: hello}
-	return newTestSuperblock(t, a, Options{Writer: a}), a
-}
-
-func (b *superblock) write(fh uint64, text string) fuse.Status {
-	n, st := b.Write(nil, &fuse.WriteIn{Fh: fh}, []byte(text))
-	if st.Ok() && int(n) != len(text) {
-		return fuse.EIO
-	}
-	return st
+	return serveFake(t, a, Options{Writer: a}), a
 }
 
 func TestWatch(t *testing.T) {
-	b, a := newAlarms(t)
-	var woken []uint64
-	b.wake = func(poller uint64) { woken = append(woken, poller) }
-	out, st := b.openNode(b.lookup(t, "7.3/proc/uptime").NodeId, syscall.O_RDWR)
-	if !st.Ok() {
-		t.Fatal(st)
+	k, a := newAlarms(t)
+	f, errno := k.open(k.lookup("7.3/proc/uptime").NodeId, syscall.O_RDWR)
+	if errno != 0 {
+		t.Fatal(errno)
 	}
-	if got := b.poll(out.Fh, 77); got&unix.POLLERR == 0 {
+	if got := k.poll(f, 77); got&unix.POLLERR == 0 {
 		t.Errorf("without a watch: events %#x, want POLLERR", got)
 	}
-	for text, want := range map[string]fuse.Status{"bad\n": fuse.EINVAL, "panic": fuse.EIO} {
-		if st := b.write(out.Fh, text); st != want {
-			t.Errorf("%q: got %v, want %v", text, st, want)
+	for text, want := range map[string]unix.Errno{"bad\n": unix.EINVAL, "panic": unix.EIO} {
+		if errno := k.write(f, text); errno != want {
+			t.Errorf("%q: got %v, want %v", text, errno, want)
 		}
 	}
-	if st := b.write(out.Fh, "ring"); !st.Ok() {
-		t.Fatal(st)
+	if errno := k.write(f, "ring"); errno != 0 {
+		t.Fatal(errno)
 	}
-	if st := b.write(out.Fh, "ring"); st != fuse.Status(syscall.EBUSY) {
-		t.Errorf("second watch: got %v, want EBUSY", st)
+	if errno := k.write(f, "ring"); errno != unix.EBUSY {
+		t.Errorf("second watch: got %v, want EBUSY", errno)
 	}
-	if got := b.poll(out.Fh, 78); got != defaultEvents {
+	if got := k.poll(f, 78); got != defaultEvents {
 		t.Errorf("before the alarm: events %#x", got)
 	}
 	a.ring()
-	if got := b.poll(out.Fh, 78); got != defaultEvents|unix.POLLPRI {
+	k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: f.node, Off: -1}, "") // of the open
+	k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: f.node, Offset: minSize}, "")
+	k.expectNotice(notifyPoll, uint64(78), "")
+	if got := k.poll(f, 78); got != defaultEvents|unix.POLLPRI {
 		t.Errorf("after the alarm: events %#x", got)
 	}
-	if got := b.poll(out.Fh, 78); got != defaultEvents {
+	if got := k.poll(f, 78); got != defaultEvents {
 		t.Errorf("the alarm is told twice: events %#x", got)
 	}
-	if len(woken) != 1 || woken[0] != 78 {
-		t.Errorf("woken are %v, want 78", woken)
-	}
-	b.Release(nil, &fuse.ReleaseIn{Fh: out.Fh})
+	k.expectNoNotice()
+	f.release()
 	if a.count() != 0 {
 		t.Error("the watch outlives its file")
 	}
-	if held := b.slots.find(testSlot).held.Load(); held != 0 {
+	if held := k.held(); held != 0 {
 		t.Errorf("%d bytes are held after release", held)
 	}
-	if st := b.write(out.Fh, "ring"); st != fuse.EBADF {
-		t.Errorf("after release: got %v, want EBADF", st)
+	if errno := k.write(f, "ring"); errno != unix.EBADF {
+		t.Errorf("after release: got %v, want EBADF", errno)
 	}
-	if got := b.poll(out.Fh, 78); got != unix.POLLERR {
+	if got := k.poll(f, 78); got != unix.POLLERR {
 		t.Errorf("after release: events %#x", got)
 	}
 }
 
 func TestWatchesAreBounded(t *testing.T) {
-	b, a := newAlarms(t)
-	id := b.lookup(t, "7.3/proc/uptime").NodeId
+	k, a := newAlarms(t)
+	id := k.lookup("7.3/proc/uptime").NodeId
 	for n := 0; ; n++ {
-		out, st := b.openNode(id, syscall.O_RDWR)
-		if !st.Ok() {
-			t.Fatal(st)
+		f, errno := k.open(id, syscall.O_RDWR)
+		if errno != 0 {
+			t.Fatal(errno)
 		}
-		st = b.write(out.Fh, "ring")
-		if st == fuse.Status(syscall.ENFILE) {
+		errno = k.write(f, "ring")
+		if errno == unix.ENFILE {
 			break
 		}
-		if !st.Ok() || n > slotBudget/watchCost {
-			t.Fatalf("watch %d: %v", n, st)
+		if errno != 0 || n > slotBudget/watchCost {
+			t.Fatalf("watch %d: %v", n, errno)
 		}
 	}
 	if a.count() < 100 {
@@ -159,18 +149,15 @@ func TestWatchesAreBounded(t *testing.T) {
 }
 
 func TestNothingIsWrittenToAReadOnlySuperblock(t *testing.T) {
-	b := newTestSuperblock(t, renderFunc(hello), Options{})
-	out, st := b.openNode(b.lookup(t, "7.3/proc/uptime").NodeId, 0)
-	if !st.Ok() {
-		t.Fatal(st)
-	}
-	if st := b.write(out.Fh, "x"); st != fuse.EROFS {
-		t.Errorf("got %v, want EROFS", st)
+	k := serveFake(t, renderFunc(hello), Options{})
+	if errno := k.write(k.mustOpen("proc/uptime"), "x"); errno != unix.EROFS {
+		t.Errorf("got %v, want EROFS", errno)
 	}
 }
 
 func TestAttributesAreNotForTheContainerToChange(t *testing.T) {
-	b, _ := newAlarms(t)
+	a := &alarms{renderFunc: hello}
+	b := newTestSuperblock(t, a, Options{Writer: a})
 	id := b.lookup(t, "7.3/proc/uptime").NodeId
 	for valid, want := range map[uint32]fuse.Status{
 		fuse.FATTR_SIZE: fuse.OK, fuse.FATTR_SIZE | fuse.FATTR_FH: fuse.OK,
@@ -181,31 +168,5 @@ func TestAttributesAreNotForTheContainerToChange(t *testing.T) {
 		if st := b.SetAttr(nil, in, &out); st != want || st.Ok() && out.Size < minSize {
 			t.Errorf("%#x: got %v size %d, want %v", valid, st, out.Size, want)
 		}
-	}
-}
-
-func TestDevicePolls(t *testing.T) {
-	b, a := newAlarms(t)
-	out, st := b.openNode(b.lookup(t, "7.3/proc/uptime").NodeId, syscall.O_RDWR)
-	if !st.Ok() {
-		t.Fatal(st)
-	}
-	if st := b.write(out.Fh, "ring"); !st.Ok() {
-		t.Fatal(st)
-	}
-	_, k := connectFake(t, b)
-	body := binary.NativeEndian.AppendUint64(nil, out.Fh)
-	body = binary.NativeEndian.AppendUint64(body, 4711)
-	k.send(opPoll, 9, 0, append(body, 1, 0, 0, 0, 0xff, 0, 0, 0))
-	if r := k.receive(); r.unique != 9 || r.errno != 0 || len(r.body) != 8 || binary.NativeEndian.Uint32(r.body) != defaultEvents {
-		t.Errorf("got %+v", r)
-	}
-	a.ring()
-	if r := k.receive(); r.unique != 0 || int32(r.errno) != -notifyPoll || binary.NativeEndian.Uint64(r.body) != 4711 {
-		t.Errorf("notification is %+v", r)
-	}
-	k.send(opPoll, 10, 0, body[:8])
-	if r := k.receive(); r.unique != 10 || r.errno != unix.EIO {
-		t.Errorf("half a request: got %+v, want EIO", r)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"cloister/fs/fstest"
 )
 
 var chunkSizes = []int{1, 7, 512, 4096, 64 << 10}
@@ -41,7 +43,7 @@ func TestReadInChunks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := checkEdition(content); err != nil {
+			if _, err := fstest.Parse(content); err != nil {
 				t.Error(err)
 			}
 		})
@@ -49,13 +51,23 @@ func TestReadInChunks(t *testing.T) {
 }
 
 func TestConcurrentReadersSeeNothingTorn(t *testing.T) {
-	s := mountTest(t, &editions{})
+	for name, protocol := range map[string]Protocol{"leased": Exact, "direct": Direct} {
+		t.Run(name, func(t *testing.T) {
+			s := mountWith(t, &editions{}, Options{Protocol: protocol})
+			readConcurrently(t, s)
+			checkNothingIsOpen(t, s)
+		})
+	}
+}
+
+func readConcurrently(t *testing.T, s *Server) {
 	var readers sync.WaitGroup
+	fresh := s.sb.protocol == Direct
 	for i := range 4 * len(chunkSizes) {
 		size := chunkSizes[i%len(chunkSizes)]
 		rounds := min(20*size, 400)
 		readers.Go(func() {
-			if err := readAgainAndAgain(meminfo(s), size, rounds); err != nil {
+			if err := readAgainAndAgain(meminfo(s), size, rounds, fresh); err != nil {
 				t.Errorf("by %d bytes: %v", size, err)
 			}
 		})
@@ -63,8 +75,18 @@ func TestConcurrentReadersSeeNothingTorn(t *testing.T) {
 	readers.Wait()
 }
 
+// checkNothingIsOpen waits until the kernel has released all files.
+func checkNothingIsOpen(t *testing.T, s *Server) {
+	t.Helper()
+	settleOpens(s)
+	if held := s.sb.slots.find(testSlot).held.Load(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
+	}
+}
+
 // readAgainAndAgain opens the file once in four rounds and rewinds it in the others.
-func readAgainAndAgain(path string, size, rounds int) error {
+// Each time it is to be a later edition, or at least no older one.
+func readAgainAndAgain(path string, size, rounds int, fresh bool) error {
 	var f *os.File
 	var last uint64
 	for round := range rounds {
@@ -79,11 +101,11 @@ func readAgainAndAgain(path string, size, rounds int) error {
 		if err != nil {
 			return err
 		}
-		edition, err := checkEdition(content)
+		edition, err := fstest.Parse(content)
 		if err != nil {
 			return err
 		}
-		if edition <= last {
+		if edition < last || fresh && edition == last {
 			return fmt.Errorf("edition %d after %d", edition, last)
 		}
 		last = edition
@@ -92,29 +114,40 @@ func readAgainAndAgain(path string, size, rounds int) error {
 }
 
 func TestKeptDescriptorIsFresh(t *testing.T) {
-	content := &editions{}
-	s := mountTest(t, content)
-	f := open(t, meminfo(s))
-	for range 3 {
-		now := content.last.Load()
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			t.Fatal(err)
-		}
-		all, err := io.ReadAll(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		edition, err := checkEdition(all)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if edition < now {
-			t.Errorf("got edition %d, want no older one than %d", edition, now)
-		}
-		if _, err := content.Render(nil, testSlot, Ref{}); err != nil { // the world moves on
-			t.Fatal(err)
-		}
+	for name, protocol := range map[string]Protocol{"leased": Exact, "direct": Direct} {
+		t.Run(name, func(t *testing.T) {
+			content := &editions{}
+			f := open(t, meminfo(mountWith(t, content, Options{Protocol: protocol})))
+			now := uint64(0)
+			for range 3 {
+				edition := rereadEdition(t, f)
+				if edition < now && protocol == Direct {
+					t.Errorf("got edition %d, want no older one than %d", edition, now)
+				}
+				for edition < now {
+					edition = rereadEdition(t, f)
+				}
+				now = content.Next() // the world moves on
+			}
+		})
 	}
+}
+
+// rereadEdition reads a file from its start.
+func rereadEdition(t *testing.T, f *os.File) uint64 {
+	t.Helper()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edition, err := fstest.Parse(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return edition
 }
 
 func TestReadLargeFile(t *testing.T) {

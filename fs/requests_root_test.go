@@ -6,125 +6,103 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"sync"
+	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 )
 
-// counter counts the requests that reach a superblock.
-type counter struct {
-	*superblock
-
-	mu   sync.Mutex
-	seen map[string]int // guarded by mu
+// seen are the requests that a server has got. RELEASE and FORGET are not counted,
+// they come when they like.
+func seen(s *Server) map[string]uint64 {
+	requests := s.Stats().Requests
+	delete(requests, "RELEASE")
+	delete(requests, "FORGET")
+	return requests
 }
 
-func (c *counter) count(request string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.seen[request]++
-}
-
-// take returns what was counted and begins anew.
-func (c *counter) take() map[string]int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	seen := c.seen
-	c.seen = map[string]int{}
-	return seen
-}
-
-func (c *counter) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	c.count("LOOKUP")
-	return c.superblock.Lookup(cancel, in, name, out)
-}
-
-func (c *counter) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	c.count("GETATTR")
-	return c.superblock.GetAttr(cancel, in, out)
-}
-
-func (c *counter) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	c.count("OPEN")
-	return c.superblock.Open(cancel, in, out)
-}
-
-func (c *counter) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	c.count("READ")
-	return c.superblock.Read(cancel, in, buf)
-}
-
-func (c *counter) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
-	c.count("FLUSH")
-	return c.superblock.Flush(cancel, in)
-}
-
-func (c *counter) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
-	c.count("LSEEK")
-	return c.superblock.Lseek(cancel, in, out)
-}
-
-func (c *counter) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
-	c.count("STATX")
-	return c.superblock.Statx(cancel, in, out)
-}
-
-func (c *counter) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
-	c.count("ACCESS")
-	return c.superblock.Access(cancel, in)
-}
-
-func mountCounter(t *testing.T) (*Server, *counter) {
-	t.Helper()
-	sb, err := newSuperblock(testFiles, renderFunc(hello), Options{})
-	if err != nil {
-		t.Fatal(err)
+// since returns what was seen besides.
+func since(s *Server, before map[string]uint64) map[string]uint64 {
+	requests := seen(s)
+	for name, n := range before {
+		if requests[name] -= n; requests[name] == 0 {
+			delete(requests, name)
+		}
 	}
-	c := &counter{superblock: sb, seen: map[string]int{}}
-	dir := mountDir(t)
-	file, err := mountFUSE(dir, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{dir: dir, sb: sb, dev: newDevice(file, c, sb.panicked)}
-	if err := s.dev.start(); err != nil {
-		t.Fatal(err)
-	}
-	closeInCleanup(t, s)
-	addTestSlot(t, s)
-	return s, c
+	return requests
 }
 
-// What a reader costs once the kernel has seen the file. RELEASE is not
-// counted, it comes when it likes.
+// settleOpens waits until the kernel has released all files.
+func settleOpens(s *Server) {
+	for handles := 1; handles != 0; handles, _ = s.dev.memory.Used() {
+		runtime.Gosched()
+	}
+}
+
+// What a reader costs once the kernel has seen the file.
 func TestRequestsPerReader(t *testing.T) {
-	s, c := mountCounter(t)
-	file := meminfo(s)
-	readAll := func() error { _, err := os.ReadFile(file); return err }
-	list := func() error { return exec.Command("ls", "-l", file).Run() }
-	for _, warm := range []func() error{readAll, list} {
-		if err := warm(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, tt := range []struct {
-		name string
-		read func() error
-		want map[string]int
+	for name, tt := range map[string]struct {
+		protocol       Protocol
+		readAll, twice map[string]uint64 // a reader, and one beside another
+		open           map[string]uint64
 	}{
-		{"os.ReadFile", readAll, map[string]int{"OPEN": 1, "READ": 2}},
-		{"open and close", func() error { return openClose(file, unix.O_RDONLY) }, map[string]int{"OPEN": 1}},
-		{"ls -l", list, map[string]int{}},
-		{"stat", func() error { _, err := os.Stat(file); return err }, map[string]int{}},
+		"direct": {Direct, map[string]uint64{"OPEN": 1, "READ": 2}, map[string]uint64{"OPEN": 2, "READ": 2}, map[string]uint64{"OPEN": 1}},
+		"leased": {Exact, map[string]uint64{"OPEN": 1}, map[string]uint64{"OPEN": 2, "READ": 2}, map[string]uint64{"OPEN": 1}},
+		"pushed": {Pushed, map[string]uint64{}, map[string]uint64{}, map[string]uint64{}},
 	} {
-		c.take()
-		if err := tt.read(); err != nil {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		if got := c.take(); !maps.Equal(got, tt.want) {
-			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			s := mountWith(t, renderFunc(hello), Options{Protocol: tt.protocol, MaxStale: time.Hour})
+			file := meminfo(s)
+			readAll := func() error { _, err := os.ReadFile(file); return err }
+			list := func() error { return exec.Command("ls", "-l", file).Run() }
+			for _, warm := range []func() error{readAll, readAll, list, readAll} {
+				if err := warm(); err != nil {
+					t.Fatal(err)
+				}
+				settleOpens(s)
+			}
+			for _, use := range []struct {
+				name string
+				read func() error
+				want map[string]uint64
+			}{
+				{"os.ReadFile", readAll, tt.readAll},
+				{"open and close", func() error { return openClose(file, unix.O_RDONLY) }, tt.open},
+				{"ls -l", list, map[string]uint64{}},
+				{"stat", func() error { _, err := os.Stat(file); return err }, map[string]uint64{}},
+				{"beside another", func() error {
+					f := open(t, file)
+					defer f.Close()
+					return readAll()
+				}, tt.twice},
+			} {
+				settleOpens(s)
+				before := seen(s)
+				if err := use.read(); err != nil {
+					t.Errorf("%s: %v", use.name, err)
+				}
+				if got := since(s, before); !maps.Equal(got, use.want) {
+					t.Errorf("%s: got %v, want %v", use.name, got, use.want)
+				}
+			}
+		})
+	}
+}
+
+// Files of a pushed superblock that the kernel has not seen yet.
+func TestRequestsPerPushedFile(t *testing.T) {
+	s := mountWith(t, renderFunc(hello), Options{Protocol: Pushed, MaxStale: time.Hour})
+	file := filepath.Join(s.Path(testSlot), "proc/uptime")
+	if _, err := os.Stat(file); err != nil {
+		t.Fatal(err)
+	}
+	before := seen(s)
+	if got, err := os.ReadFile(file); err != nil || string(got) != "7.3/proc/uptime" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got := since(s, before); got["READ"] != 1 || got["OPEN"] > 1 {
+		t.Errorf("got %v, want one READ", got)
 	}
 }

@@ -42,9 +42,13 @@ func mountsAt(tb testing.TB, dir string) []*mountinfo.Info {
 // mountTest serves testFiles with one slot until the test ends.
 func mountTest(tb testing.TB, c Content) *Server {
 	tb.Helper()
-	s, err := Mount(mountDir(tb), testFiles, c, Options{
-		Panicked: func(where string, v any, stack []byte) { tb.Errorf("panic in %s: %v\n%s", where, v, stack) },
-	})
+	return mountWith(tb, c, Options{})
+}
+
+func mountWith(tb testing.TB, c Content, opts Options) *Server {
+	tb.Helper()
+	opts.Panicked = func(where string, v any, stack []byte) { tb.Errorf("panic in %s: %v\n%s", where, v, stack) }
+	s, err := Mount(mountDir(tb), testFiles, c, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // seriesFiles are those of a directory with series, a hidden file and an empty
@@ -30,9 +31,17 @@ type machine struct {
 	err     error
 }
 
-func (m *machine) Members(Slot, int) ([]int, error) { return m.members, m.err }
+func (m *machine) Members(Slot, int) ([]int, error) {
+	inOrder.pass()
+	defer inOrder.pass()
+	return m.members, m.err
+}
+
+func (m *machine) TryRender([]byte, Slot, Ref) ([]byte, bool) { return nil, false }
 
 func (m *machine) Render(dst []byte, _ Slot, ref Ref) ([]byte, error) {
+	inOrder.pass()
+	defer inOrder.pass()
 	if strings.Contains(seriesFiles[ref.File].Path, "*") && !slices.Contains(m.members, ref.Member) {
 		return dst, syscall.ENODEV
 	}
@@ -46,7 +55,7 @@ func newMachine(t *testing.T, members ...int) (*superblock, *machine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.slots.add(newSlot(testSlot, testOwner, len(seriesFiles))); err != nil {
+	if err := b.slots.add(b.newSlot(testSlot, testOwner)); err != nil {
 		t.Fatal(err)
 	}
 	return b, m
@@ -90,6 +99,7 @@ func TestSeriesAreListed(t *testing.T) {
 
 func TestSeriesHaveFilesOfTheirOwn(t *testing.T) {
 	b, m := newMachine(t, 0, 1, 10)
+	k := connectFake(t, b)
 	member := b.lookup(t, "7.3/cpu/cpu10")
 	if member.EntryTimeout() != 0 {
 		t.Errorf("the kernel keeps a member's name for %v", member.EntryTimeout())
@@ -104,12 +114,9 @@ func TestSeriesHaveFilesOfTheirOwn(t *testing.T) {
 		"7.3/cpu/online":                 "cpu/online of 0\n",
 		"7.3/cpu/policy/policy1/freq":    "cpu/policy/policy*/freq of 1\n",
 	} {
-		out, st := b.openNode(b.lookup(t, path).NodeId, 0)
-		if !st.Ok() {
-			t.Fatal(st)
-		}
-		if got, st := b.readHandle(out.Fh, 0, 100); !st.Ok() || got != want {
-			t.Errorf("%s: got %q, %v, want %q", path, got, st, want)
+		f := k.mustOpen(strings.TrimPrefix(path, "7.3/"))
+		if got := f.mustRead(); got != want || strings.Contains(want, "*") && f.flags != fuse.FOPEN_DIRECT_IO {
+			t.Errorf("%s: got %q, flags %#x, want %q", path, got, f.flags, want)
 		}
 	}
 	dir := b.lookup(t, "7.3/cpu").NodeId
@@ -124,19 +131,16 @@ func TestSeriesHaveFilesOfTheirOwn(t *testing.T) {
 		}
 	}
 
-	open, st := b.openNode(file.NodeId, 0)
-	if !st.Ok() {
-		t.Fatal(st)
-	}
+	open := k.mustOpen("cpu/cpu10/topology/core_id")
 	m.members = []int{0}
 	if st := b.Lookup(nil, &fuse.InHeader{NodeId: dir}, "cpu10", &fuse.EntryOut{}); st != fuse.ENOENT {
 		t.Errorf("a member that went: got %v, want ENOENT", st)
 	}
-	if _, st := b.openNode(file.NodeId, 0); st != fuse.ENODEV {
-		t.Errorf("open of its file: got %v, want ENODEV", st)
+	if _, errno := k.open(file.NodeId, 0); errno != unix.ENODEV {
+		t.Errorf("open of its file: got %v, want ENODEV", errno)
 	}
-	if _, st := b.readHandle(open.Fh, 3, 10); !st.Ok() {
-		t.Errorf("the rest of an open file: %v", st)
+	if _, errno := open.read(3, 10); errno != 0 {
+		t.Errorf("the rest of an open file: %v", errno)
 	}
 	m.err = errors.New("no sample")
 	if st := b.Lookup(nil, &fuse.InHeader{NodeId: dir}, "cpu0", &fuse.EntryOut{}); st != fuse.EIO {

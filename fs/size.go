@@ -1,10 +1,7 @@
 package fs
 
 import (
-	"math/bits"
 	"sync/atomic"
-
-	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // shownSize is what stat shows as the size of a file in a slot: a bit more than
@@ -20,28 +17,49 @@ import (
 //     a multiple of 8192, which is by how much tail(1) searches backwards: the
 //     last piece then has content in it.
 type shownSize struct {
-	units atomic.Uint32 // of sizeUnit; 0 is the smallest size
+	units atomic.Uint32 // of sizeUnit, and measured; 0 is the smallest size
 }
 
 const (
 	minSize  = 4096
 	sizeUnit = 8192
+	// measured says that a size is at least that of all files which it is of.
+	measured = 1 << 31
 )
 
-// fill sets the size, and what else keeps coreutils from trusting it: files of
-// no more than one block are read through, and cp looks for holes in files that
-// have fewer blocks than their size. The kernel takes powers of two only.
-func (s *shownSize) fill(a *fuse.Attr) {
-	a.Size = max(minSize, uint64(s.units.Load())*sizeUnit)
-	a.Blocks = a.Size / 512
-	a.Blksize = 1 << bits.Len64(a.Size-1)
+func (s *shownSize) bytes() uint64 {
+	return max(minSize, uint64(s.units.Load()&^measured)*sizeUnit)
 }
 
-// set takes the length of a render and reports whether that changes the size.
-func (s *shownSize) set(length int) bool {
-	units := uint32(0)
-	if length > minSize {
-		units = uint32((length + sizeUnit - 1) / sizeUnit)
+// known reports whether raise was called.
+func (s *shownSize) known() bool { return s.units.Load()&measured != 0 }
+
+// resized notes the length of a render. The kernel is to ask for the size again if it
+// is another one now, but for that of a file in the page cache.
+func (b *superblock) resized(p place, length int) {
+	if p.slot.sizes[p.node.file].set(length) && p.slot.leases.kernelSize(p.node.file) == 0 {
+		b.dev.invalAttr(p.id)
+		b.dev.growSize(p.id, p.slot.sizes[p.node.file].bytes())
 	}
+}
+
+// set takes the length of a render and reports whether that changes the size. It is not
+// for sizes that raise is for.
+func (s *shownSize) set(length int) bool {
+	units := unitsOf(length)
 	return units != s.units.Load() && units != s.units.Swap(units)
+}
+
+// raise is set for a size that is that of several files. It never becomes smaller.
+func (s *shownSize) raise(length int) {
+	units := unitsOf(length) | measured
+	for old := s.units.Load(); units > old && !s.units.CompareAndSwap(old, units); old = s.units.Load() {
+	}
+}
+
+func unitsOf(length int) uint32 {
+	if length <= minSize {
+		return 0
+	}
+	return uint32((length + sizeUnit - 1) / sizeUnit)
 }

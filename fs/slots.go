@@ -3,22 +3,16 @@ package fs
 import (
 	"fmt"
 	"iter"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
 	// slotBudget bounds the bytes of all snapshots that one slot's readers
-	// hold open, handleCost included. A reader that opens ten thousand files
+	// hold open, memory.Cost included. A reader that opens ten thousand files
 	// gets ENFILE, and costs no more than this.
 	slotBudget = 16 << 20
-	// handleCost is charged for an open file beside its snapshot.
-	handleCost = 512
-	// slotRenders is how many renders of one slot run at a time. A render may
-	// sit in a system call and hold a thread, and a process of too many
-	// threads is ended by the Go runtime; further readers of the slot wait as
-	// goroutines.
-	slotRenders = 8
 )
 
 // Owner is who the files of a slot belong to, in the ids of the host: usually
@@ -32,19 +26,23 @@ type slot struct {
 	id      Slot
 	owner   Owner
 	since   time.Time
-	sizes   []shownSize   // by file
-	held    atomic.Int64  // of slotBudget
-	renders chan struct{} // holds a token per running render
+	sizes   []shownSize  // by file
+	leases  leases       // none if pushed
+	members atomic.Int32 // of series that the kernel may know: the number of the last, and 1
+	held    atomic.Int64 // of slotBudget
+	queue   queue
+	looks   atomic.Int32 // of slotLooks
+	// publishing is held while an open file gets other content: what that costs more
+	// depends on what it has.
+	publishing sync.Mutex
 }
 
-func newSlot(id Slot, owner Owner, files int) *slot {
-	return &slot{
-		id:      id,
-		owner:   owner,
-		since:   time.Now(),
-		sizes:   make([]shownSize, files),
-		renders: make(chan struct{}, slotRenders),
+func (b *superblock) newSlot(id Slot, owner Owner) *slot {
+	s := &slot{id: id, owner: owner, since: time.Now(), sizes: make([]shownSize, len(b.files))}
+	if !b.pushed() {
+		s.leases = make(leases, len(b.files))
 	}
+	return s
 }
 
 // charge takes n bytes of the slot's budget and reports whether they fit.
@@ -54,6 +52,13 @@ func (s *slot) charge(n int) bool {
 	}
 	s.refund(n)
 	return false
+}
+
+// knows notes that the kernel may know a node of the slot.
+func (s *slot) knows(id nodeID) {
+	n := int32(id.member()) + 1
+	for old := s.members.Load(); n > old && !s.members.CompareAndSwap(old, n); old = s.members.Load() {
+	}
 }
 
 func (s *slot) refund(n int) { s.held.Add(-int64(n)) }

@@ -7,14 +7,14 @@ import (
 
 func TestSlots(t *testing.T) {
 	var table slots
-	first := newSlot(Slot{7, 3}, Owner{}, 1)
+	first := &slot{id: Slot{7, 3}}
 	if err := table.add(first); err != nil {
 		t.Fatal(err)
 	}
-	if err := table.add(newSlot(Slot{7, 4}, Owner{}, 1)); err == nil {
+	if err := table.add(&slot{id: Slot{7, 4}}); err == nil {
 		t.Error("an index was given twice")
 	}
-	if err := table.add(newSlot(Slot{MaxSlots, 1}, Owner{}, 1)); err == nil {
+	if err := table.add(&slot{id: Slot{MaxSlots, 1}}); err == nil {
 		t.Error("an index beyond the last was accepted")
 	}
 	for id, want := range map[Slot]*slot{
@@ -31,7 +31,7 @@ func TestSlots(t *testing.T) {
 	if !table.remove(Slot{7, 3}) || table.remove(Slot{7, 3}) {
 		t.Error("a slot must be removed once")
 	}
-	again := newSlot(Slot{7, 3}, Owner{}, 1)
+	again := &slot{id: Slot{7, 3}}
 	if err := table.add(again); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestSlots(t *testing.T) {
 func TestSlotsInOrder(t *testing.T) {
 	var table slots
 	for _, i := range []uint32{MaxSlots - 1, 5, 0, 9} {
-		if err := table.add(newSlot(Slot{i, 1}, Owner{}, 1)); err != nil {
+		if err := table.add(&slot{id: Slot{i, 1}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestSlotsInOrder(t *testing.T) {
 }
 
 func TestSlotBudget(t *testing.T) {
-	s := newSlot(Slot{}, Owner{}, 1)
+	s := &slot{id: Slot{}}
 	if !s.charge(slotBudget) {
 		t.Error("the budget was refused")
 	}
@@ -74,5 +74,20 @@ func TestSlotBudget(t *testing.T) {
 	s.refund(1)
 	if !s.charge(1) {
 		t.Error("what was given back was refused")
+	}
+}
+
+func TestLeasesAreMadeOnce(t *testing.T) {
+	all := make(leases, 2)
+	if size := all.kernelSize(1); size != 0 || all[1].Load() != nil {
+		t.Errorf("got size %d of a lease that was %p, want neither", size, all[1].Load())
+	}
+	first := all.at(1)
+	first.size = 7
+	if again := all.at(1); again != first || all.kernelSize(1) != 7 {
+		t.Errorf("got lease %p with size %d, want %p and 7", again, all.kernelSize(1), first)
+	}
+	if other := all.at(0); other == first {
+		t.Error("two files have one lease")
 	}
 }

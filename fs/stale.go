@@ -28,6 +28,19 @@ func CleanStale(dir string) error {
 	return nil
 }
 
+// Abort unmounts what CleanStale does, and what a live process serves as well: whoever
+// reads there gets an error. It asks nobody, so it is for connections that none serves.
+func Abort(dir string) error {
+	dir, err := realDir(dir)
+	if err != nil {
+		return fmt.Errorf("abort: %w", err)
+	}
+	if _, err := unmountStack(dir, anyServer); err != nil {
+		return fmt.Errorf("abort %s: %w", dir, err)
+	}
+	return nil
+}
+
 // deadOnly asks the server with a request that the kernel has no cached answer to.
 func deadOnly(dir string) error {
 	var st unix.Statfs_t

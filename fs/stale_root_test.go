@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"cloister/fs/fstest"
 )
 
 // serveEnv makes the test binary a server of testFiles at the directory that it
@@ -19,8 +21,12 @@ import (
 const serveEnv = "CLOISTER_TEST_SERVE"
 
 func TestMain(m *testing.M) {
+	fstest.Main()
 	if dir := os.Getenv(serveEnv); dir != "" {
 		os.Exit(serveUntilKilled(dir))
+	}
+	if what := os.Getenv(chaosEnv); what != "" {
+		os.Exit(chaosChild(what))
 	}
 	os.Exit(m.Run())
 }

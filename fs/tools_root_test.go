@@ -4,6 +4,7 @@ package fs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"cloister/fs/fstest"
 )
 
 // need skips a test for lack of a program, or fails it where no test may be skipped.
@@ -56,7 +59,7 @@ func TestToolsReadWholeFiles(t *testing.T) {
 		"bash":    {"bash", "-c", `echo "$(< "$0")"`, file},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := checkEdition([]byte(run(t, command[0], command[1:]...))); err != nil {
+			if _, err := fstest.Parse([]byte(run(t, command[0], command[1:]...))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -78,7 +81,7 @@ func TestCopies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := checkEdition(content); err != nil {
+			if _, err := fstest.Parse(content); err != nil {
 				t.Error(err)
 			}
 		})
@@ -171,11 +174,35 @@ func TestNothingCanBeWritten(t *testing.T) {
 		"unlink":   func() error { return unix.Unlink(file) },
 		"mkdir":    func() error { return unix.Mkdir(file+"2", 0o755) },
 		"setxattr": func() error { return unix.Setxattr(file, "user.x", []byte("1"), 0) },
+
+		"removexattr": func() error { return unix.Removexattr(file, "user.x") },
+		"utimes":      func() error { return unix.Utimes(file, make([]unix.Timeval, 2)) },
+		"W_OK":        func() error { return unix.Access(file, unix.W_OK) },
+		"link":        func() error { return unix.Link(file, file+"2") },
+		"symlink":     func() error { return unix.Symlink("x", file+"2") },
+		"rename":      func() error { return unix.Rename(file, file+"2") },
+		"mknod":       func() error { return unix.Mknod(file+"2", unix.S_IFIFO|0o600, 0) },
+		"socket":      func() error { return bindSocket(file + "2") },
 	} {
 		if err := write(); !errors.Is(err, unix.EROFS) {
 			t.Errorf("%s: got %v, want EROFS", name, err)
 		}
 	}
+}
+
+func bindSocket(path string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	// Its own path may be too long for an address.
+	return unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, filepath.Base(path))})
 }
 
 func openClose(path string, flags int) error {

@@ -20,6 +20,8 @@ type File struct {
 	Mode uint32
 	// Dir makes it a directory, which nothing need be in.
 	Dir bool
+	// Stable files change only when the server is told so (Changed).
+	Stable bool
 	// Hidden files are not there. They only keep a number, so that the other files
 	// have the same ones with and without them.
 	Hidden bool

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,7 +49,7 @@ func (c *inspectCmd) Run(client *api.Client) error {
 	if c.JSON {
 		return printJSON(d)
 	}
-	return table(os.Stdout, [][]string{
+	return table(os.Stdout, slices.Concat([][]string{
 		{"id", d.ID},
 		{"name", d.Name},
 		{"state", d.State},
@@ -60,9 +61,8 @@ func (c *inspectCmd) Run(client *api.Client) error {
 		{"bundle", d.Bundle},
 		{"cgroup", d.Cgroup},
 		{"created", d.CreatedAt.Local().Format(time.DateTime)},
-		{"views", join(d.Views)},
 		{"views on the host", d.ViewsPath},
-	})
+	}, wrapped("views", d.Views)))
 }
 
 func printJSON(v any) error {
@@ -109,6 +109,25 @@ func join(words []string) string {
 		return "-"
 	}
 	return strings.Join(words, " ")
+}
+
+// wrapWidth is how long a cell gets before it is continued in the next row.
+const wrapWidth = 76
+
+// wrapped returns rows with all words, in order.
+func wrapped(name string, words []string) [][]string {
+	rows := [][]string{{name, "-"}}
+	for i, word := range slices.Sorted(slices.Values(words)) {
+		switch last := rows[len(rows)-1]; {
+		case i == 0:
+			last[1] = word
+		case len(last[1])+1+len(word) <= wrapWidth:
+			last[1] += " " + word
+		default:
+			rows = append(rows, []string{"", word})
+		}
+	}
+	return rows
 }
 
 func ago(t time.Time) string { return time.Since(t).Truncate(time.Second).String() + " ago" }

@@ -51,6 +51,7 @@ type cli struct {
 	Inspect inspectCmd `cmd:"" help:"Describe a container."`
 	Status  statusCmd  `cmd:"" help:"Describe the daemon."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the host: what is fine, what is missing, what to do."`
+	Bench   benchCmd   `cmd:"" help:"Measure what cloister costs on this host."`
 	Daemon  daemonCmd  `cmd:"" help:"Serve the containers of this host."`
 	Hook    hookCmd    `cmd:"" help:"Act as a hook of an OCI runtime or of podman."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -33,6 +33,10 @@ func BundlesDir(stateDir string) string { return filepath.Join(stateDir, "bundle
 // SocketPath returns the control socket of the daemon with a run directory.
 func SocketPath(runDir string) string { return filepath.Join(runDir, "control.sock") }
 
+// KeeperPath returns what the keeper of the daemon with a run directory says of itself,
+// also while the daemon can't be asked.
+func KeeperPath(runDir string) string { return filepath.Join(runDir, "keeper.json") }
+
 // Status is what the daemon says of itself.
 type Status struct {
 	Version    string `json:"version"`
@@ -47,6 +51,46 @@ type Status struct {
 	Runtime  Runtime  `json:"runtime"`
 	// Features tells what this host's kernel and runtime can do.
 	Features map[string]bool `json:"features"`
+	// Since is when the service began. Restarts is how often its worker has ended since
+	// then without being told to, and LastExit says how the last time.
+	Since    time.Time `json:"since"`
+	Restarts int       `json:"restarts"`
+	LastExit string    `json:"lastExit,omitempty"`
+	// Kills is how often of these the worker had to be killed because it hung.
+	Kills int `json:"kills"`
+	// Upgrade is the last one.
+	Upgrade *Upgrade `json:"upgrade,omitempty"`
+	// Memory is what the worker has in RAM, in bytes.
+	Memory uint64      `json:"memory"`
+	Served ServedStats `json:"served"`
+}
+
+// Upgrade is the change to another program, or to a new version of the same.
+type Upgrade struct {
+	Time  time.Time `json:"time"` // when it was asked for
+	From  string    `json:"from"`
+	To    string    `json:"to"`
+	Done  bool      `json:"done"`            // else it is under way
+	Error string    `json:"error,omitempty"` // why it has failed
+}
+
+// UpgradeRequest asks for one.
+type UpgradeRequest struct {
+	Program string `json:"program"` // absolute path
+}
+
+// ServedStats is what was done with all view files, in all containers.
+type ServedStats struct {
+	// Since is when the worker began to count.
+	Since  time.Time `json:"since"`
+	Opens  uint64    `json:"opens"`
+	Reads  uint64    `json:"reads"` // that reached the daemon
+	Bytes  uint64    `json:"bytes"` // that these reads returned
+	Errors uint64    `json:"errors"`
+	// P50Micros and P99Micros estimate how long half and 99 % of the requests that
+	// rendered a file took at most, in microseconds.
+	P50Micros float64 `json:"p50Micros"`
+	P99Micros float64 `json:"p99Micros"`
 }
 
 // IDRegion is the region of user ids and how much of it containers use.
@@ -162,6 +206,8 @@ type Views struct {
 	IDs idrange.Range `json:"ids"`
 	// StageDir is the directory where the container's mounts were staged.
 	StageDir string `json:"stageDir"`
+	// DaemonPID is a process in whose mount namespace the views are.
+	DaemonPID int `json:"daemonPid"`
 }
 
 // Nested asks for views of a cgroup below that of a container: of a container in the

@@ -30,10 +30,9 @@ var ErrNoDaemon = errors.New("no answer from the cloister daemon")
 type Client struct {
 	runDir string
 
-	mu        sync.Mutex // held during a call
-	conn      *net.UnixConn
-	reader    *bufio.Reader
-	daemonPID int
+	mu     sync.Mutex // held during a call
+	conn   *net.UnixConn
+	reader *bufio.Reader
 }
 
 // NewClient returns a client; it connects at the first call.
@@ -57,20 +56,12 @@ func (c *Client) connect() error {
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	c.conn, c.reader, c.daemonPID = unix, bufio.NewReader(conn), peer.PID
+	c.conn, c.reader = unix, bufio.NewReader(conn)
 	return nil
 }
 
 // RunDir returns the run directory of the daemon.
 func (c *Client) RunDir() string { return c.runDir }
-
-// DaemonPID returns the process that listens on the socket; a call must have
-// succeeded before.
-func (c *Client) DaemonPID() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.daemonPID
-}
 
 // Status asks for the daemon's status.
 func (c *Client) Status() (*Status, error) { return get[Status](c, "status") }
@@ -128,6 +119,12 @@ func (c *Client) Refused(r *Refusal) error {
 	return err
 }
 
+// Upgrade has the daemon go on as another program.
+func (c *Client) Upgrade(u UpgradeRequest) error {
+	_, err := call[struct{}](c, http.MethodPost, "upgrade", u)
+	return err
+}
+
 // Release ends a registration. It is no error if there is none.
 func (c *Client) Release(key string) error {
 	_, err := call[struct{}](c, http.MethodDelete, "containers/"+url.PathEscape(key), nil)
@@ -142,13 +139,9 @@ func call[T any](c *Client, method, path string, body any) (*T, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}
-	req, err := http.NewRequest(method, "http://cloister/"+Version+"/"+path, bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	status, answer, err := c.exchange(req)
+	status, answer, err := c.insist(method, path, data)
 	if err != nil {
 		return nil, c.explain(err)
 	}
@@ -167,6 +160,32 @@ func call[T any](c *Client, method, path string, body any) (*T, error) {
 		return nil, fmt.Errorf("decode the daemon's answer: %w", err)
 	}
 	return out, nil
+}
+
+// insist makes a call again if the daemon is replaced in the middle of it: every call
+// may be made twice, and a connection to a daemon that is not there yet waits for it.
+// Preconditions: c.mu is held.
+func (c *Client) insist(method, path string, data []byte) (status int, answer []byte, err error) {
+	for deadline := time.Now().Add(Timeout); ; {
+		req, err := http.NewRequest(method, "http://cloister/"+Version+"/"+path, bytes.NewReader(data))
+		if err != nil {
+			return 0, nil, err
+		}
+		status, answer, err = c.exchange(req)
+		if !replaced(err) || time.Now().After(deadline) {
+			return status, answer, err
+		}
+	}
+}
+
+// replaced reports whether an error is that of a connection whose other end is gone.
+func replaced(err error) bool {
+	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	return false
 }
 
 // exchange sends a request and reads the whole answer. After an error the connection

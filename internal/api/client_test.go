@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -52,8 +53,24 @@ func TestClientSharedByMany(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if c.DaemonPID() != os.Getpid() {
-		t.Errorf("daemon's pid: got %d, want %d", c.DaemonPID(), os.Getpid())
+}
+
+// A daemon that is killed in the middle of a call is replaced, and asked again.
+func TestClientAsksAgain(t *testing.T) {
+	var asked atomic.Int32
+	c := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		if asked.Add(1) < 3 {
+			panic(http.ErrAbortHandler)
+		}
+		var reg Registration
+		if err := json.NewDecoder(req.Body).Decode(&reg); err != nil || reg.ID != "web" {
+			t.Errorf("got %+v, %v", reg, err)
+		}
+		answer(t, w, http.StatusOK, Grant{Key: "1.2"})
+	})
+	grant, err := c.Register(&Registration{ID: "web"})
+	if err != nil || grant.Key != "1.2" || asked.Load() != 3 {
+		t.Errorf("got %+v, %v after %d calls", grant, err, asked.Load())
 	}
 }
 
@@ -82,24 +99,6 @@ func TestClientErrors(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
-	}
-}
-
-// A daemon that was started anew has another connection.
-func TestClientAfterAnError(t *testing.T) {
-	first := true
-	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		if first {
-			first = false
-			panic(http.ErrAbortHandler)
-		}
-		answer(t, w, http.StatusOK, Status{Version: "2"})
-	})
-	if _, err := c.Status(); !errors.Is(err, ErrNoDaemon) {
-		t.Fatalf("got %v, want ErrNoDaemon", err)
-	}
-	if s, err := c.Status(); err != nil || s.Version != "2" {
-		t.Errorf("got %+v, %v, want the answer", s, err)
 	}
 }
 

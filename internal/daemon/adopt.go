@@ -19,6 +19,10 @@ func (r *registry) adopt() error {
 	}
 	// Oldest first: the owner of shared ids before those who share them.
 	slices.SortFunc(records, func(a, b *record) int { return cmp.Compare(a.Slot.Generation, b.Slot.Generation) })
+	if !r.views.attached {
+		r.unattached.Add(1)
+		defer r.reattached()
+	}
 	for _, rec := range records {
 		if err := r.adoptOne(rec); err != nil {
 			r.log.Error().Str("cid", rec.ID).Str("key", rec.key()).Err(err).Msg("container not fully adopted")
@@ -35,12 +39,10 @@ func (r *registry) adoptOne(rec *record) error {
 		return fmt.Errorf("slot %d is taken", c.Slot.Index)
 	}
 	c.undo = append(c.undo, func() error { r.forget(c); return nil })
-	alive, err := c.BootID == r.bootID, error(nil)
-	if alive {
-		alive, err = r.alive(c)
-	}
+	alive := c.BootID == r.bootID && r.alive(c)
+	var err error
 	if alive && c.IDs.Size != 0 {
-		err = errors.Join(err, r.claim(c)) // it runs, so it stays known without them
+		err = r.claim(c) // it runs, so it stays known without them
 	}
 	c.undo = append(c.undo,
 		func() error { return r.store.remove(&c.record) },
@@ -64,18 +66,35 @@ func (r *registry) insert(c *container) bool {
 // resume waits for the end of a container that is adopted, and gives it views
 // again. Preconditions: c.mu is held.
 func (r *registry) resume(c *container) error {
-	if c.Attached {
+	switch {
+	case c.Attached:
 		c.phase = running
+	case c.Init.PID != 0: // its hook is at work, or was
+		c.phase = starting
 	}
 	err := r.follow(c)
-	if c.phase != running || !c.Init.running() {
+	if c.phase != running && c.phase != starting || !c.Init.running() {
 		return err
 	}
 	if shown := r.show(c); shown != nil {
 		return errors.Join(err, shown)
 	}
-	r.reattach(c)
+	r.resumeNested(c)
+	switch {
+	case r.views.attached:
+	case c.phase == starting:
+		c.outdated = true
+	default:
+		r.reattach(c)
+	}
 	return err
+}
+
+// reattached counts down what adopt begins.
+func (r *registry) reattached() {
+	if r.unattached.Add(-1) == 0 {
+		r.views.allAttached()
+	}
 }
 
 // follow watches an adopted container, whatever happened to it while nobody did. If
@@ -83,7 +102,7 @@ func (r *registry) resume(c *container) error {
 // Preconditions: c.mu is held.
 func (r *registry) follow(c *container) error {
 	watch, ended := r.watchCreator, r.creatorEndedLocked
-	if c.phase == running {
+	if c.phase == running || c.phase == starting {
 		watch, ended = r.watchInit, r.initEndedLocked
 	}
 	err := watch(c)

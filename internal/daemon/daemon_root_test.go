@@ -156,16 +156,29 @@ func TestConcurrentRegistrations(t *testing.T) {
 	h.settled()
 }
 
-func TestOnlyRootMayAsk(t *testing.T) {
-	h := newHost(t)
+// everyonesClient returns this program in a place that every user can run it from, and
+// lets them pass to the run directory.
+func (h *host) everyonesClient() string {
+	h.t.Helper()
 	exe := filepath.Join(filepath.Dir(h.runDir), "client")
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	if err := os.WriteFile(exe, self, 0o755); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
+	for dir := filepath.Dir(h.runDir); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	return exe
+}
+
+func TestOnlyRootMayAsk(t *testing.T) {
+	h := newHost(t)
+	exe := h.everyonesClient()
 	ask := func() string {
 		cmd := exec.Command(exe, "status", h.runDir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -174,11 +187,6 @@ func TestOnlyRootMayAsk(t *testing.T) {
 			t.Fatal(err)
 		}
 		return string(out)
-	}
-	for dir := filepath.Dir(h.runDir); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
 	}
 	if got := ask(); !strings.Contains(got, "only root may use") {
 		t.Errorf("got %q", got)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 
 	"cloister/internal/api"
 	"cloister/internal/sys"
@@ -43,12 +44,17 @@ func (d *Daemon) handler() http.Handler {
 		return nil, d.registry.unnest(req.PathValue("key"), req.PathValue("nested"))
 	})
 	route("POST /v1/refusals", withBody(func(_ *http.Request, r api.Refusal) (any, error) {
+		d.refusals.Add(1)
 		d.log.Warn().Str("cid", r.ID).Str("by", r.By).Str("reason", r.Reason).Msg("container refused")
 		return nil, nil
+	}))
+	route("POST /v1/upgrade", withBody(func(_ *http.Request, u api.UpgradeRequest) (any, error) {
+		return nil, d.upgrade(u)
 	}))
 	route("DELETE /v1/containers/{key}", func(req *http.Request) (any, error) {
 		return nil, d.registry.end(req.PathValue("key"))
 	})
+	d.observe(mux)
 	return mux
 }
 
@@ -125,4 +131,15 @@ func onlyRoot(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, req)
 	})
+}
+
+// upgrade has the keeper go on as another program.
+func (d *Daemon) upgrade(u api.UpgradeRequest) error {
+	if d.Keeper == nil {
+		return fmt.Errorf("%w: the daemon has no keeper that could start another program", errBadRequest)
+	}
+	if !filepath.IsAbs(u.Program) {
+		return fmt.Errorf("%w: %q is no absolute path", errBadRequest, u.Program)
+	}
+	return d.Keeper.Upgrade(u.Program)
 }

@@ -35,6 +35,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	case len(os.Args) == 4 && os.Args[1] == "get":
+		status, body, err := get(os.Args[2], os.Args[3])
+		fmt.Println(status, body, err)
+		os.Exit(0)
 	case len(os.Args) == 3 && os.Args[1] == "status":
 		_, err := api.NewClient(os.Args[2]).Status()
 		fmt.Println(err)
@@ -48,6 +52,7 @@ type host struct {
 	t                          *testing.T
 	client                     *api.Client
 	runDir, stateDir, settings string
+	metricsAddress             string
 	stop                       func() error
 }
 
@@ -92,6 +97,8 @@ func (h *host) config() Config {
 		RunDir: h.runDir, StateDir: h.stateDir, SettingsPath: h.settings, Version: "test",
 		Log:      zerolog.New(zerolog.NewTestWriter(h.t)),
 		Features: func() map[string]bool { return map[string]bool{} },
+
+		MetricsAddress: h.metricsAddress,
 	}
 }
 
@@ -180,7 +187,7 @@ func (h *host) settled() {
 		s, err := h.client.Status()
 		return err == nil && s.Containers == 0 && s.IDRegion.Used == 0
 	})
-	for _, dir := range []string{"containers", "views/read-only", "views/writable"} {
+	for _, dir := range []string{"containers", "views/exact", "views/pushed", "views/writable"} {
 		dir = filepath.Join(h.runDir, dir)
 		if names := h.list(dir); len(names) != 0 {
 			h.t.Errorf("%s still holds %v", dir, names)

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"fmt"
+	"os"
+	"slices"
 
 	"cloister/emul"
 	"cloister/fs"
@@ -17,8 +19,6 @@ var errTooManyNested = fmt.Errorf("the container has %d views of cgroups below i
 // nest makes views of a cgroup below that of a running container. Its limits are
 // those of the cgroup and of all above it, the container's among them. The machine that
 // they show is the container's, and their owner the container's root.
-//
-// They are not kept over a restart of the daemon: whoever asked asks again.
 func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	c, err := r.get(key)
 	if err != nil {
@@ -29,7 +29,7 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	switch {
 	case c.phase != running:
 		return nil, fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
-	case len(c.nested) >= maxNested:
+	case len(c.Nested) >= maxNested:
 		return nil, errTooManyNested
 	case n.PID <= 0:
 		return nil, fmt.Errorf("%w: views need a process whose start they count from", errBadRequest)
@@ -43,17 +43,16 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := emul.ContainerConfig{ID: c.ID, Start: slot.String(), PID: n.PID}
-	if err := r.views.add(slot, c.owner(), n.Cgroups, cfg); err != nil {
-		r.freeSlot(slot)
+	c.Nested = append(c.Nested, nested{slot, n})
+	err = r.showNested(c, slot, n)
+	if err == nil {
+		err = r.store.put(&c.record) // a successor goes on with them
+	}
+	if err != nil {
+		r.dropOne(c, slot)
 		return nil, fmt.Errorf("views of cgroup %v: %w", n.Cgroups, err)
 	}
-	if c.nested == nil {
-		c.nested = map[fs.Slot]struct{}{}
-		c.undo = append(c.undo, func() error { r.dropNested(c); return nil })
-	}
-	c.nested[slot] = struct{}{}
-	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs}, nil
+	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs, DaemonPID: os.Getpid()}, nil
 }
 
 // inside refuses a process that is not the container's: its number may be another's by
@@ -81,23 +80,62 @@ func (r *registry) unnest(key, nested string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.nested[slot]; ok {
-		r.dropOne(c, slot)
+	if r.dropOne(c, slot) {
+		return r.store.put(&c.record)
 	}
 	return nil
 }
 
-// dropNested takes all of them back. Preconditions: c.mu is held.
-func (r *registry) dropNested(c *container) {
-	for slot := range c.nested {
-		r.dropOne(c, slot)
+// nested are views of a cgroup below the container's.
+type nested struct {
+	Slot fs.Slot `json:"slot"`
+	api.Nested
+}
+
+// showNested makes their files appear.
+func (r *registry) showNested(c *container, slot fs.Slot, n api.Nested) error {
+	cfg := emul.ContainerConfig{ID: c.ID, Start: slot.String(), PID: n.PID}
+	return r.views.add(slot, c.owner(), n.Cgroups, cfg)
+}
+
+// resumeNested goes on with those of a predecessor. Who has asked for what is gone asks
+// again. Preconditions: c.mu is held.
+func (r *registry) resumeNested(c *container) {
+	for _, n := range slices.Clone(c.Nested) {
+		r.mu.Lock()
+		ok := r.slots.claim(n.Slot.Index)
+		r.mu.Unlock()
+		err := errNoSlot
+		if ok {
+			err = r.showNested(c, n.Slot, n.Nested)
+		}
+		if err != nil {
+			r.log.Warn().Str("cid", c.ID).Err(err).Msg("views of a cgroup below the container's are gone")
+			c.Nested = slices.DeleteFunc(c.Nested, func(m nested) bool { return m.Slot == n.Slot })
+			if ok {
+				r.freeSlot(n.Slot)
+			}
+		}
 	}
 }
 
-func (r *registry) dropOne(c *container, slot fs.Slot) {
-	delete(c.nested, slot)
+// dropNested takes all of them back. Preconditions: c.mu is held.
+func (r *registry) dropNested(c *container) {
+	for _, n := range slices.Clone(c.Nested) {
+		r.dropOne(c, n.Slot)
+	}
+}
+
+// dropOne reports whether there were such views.
+func (r *registry) dropOne(c *container, slot fs.Slot) bool {
+	i := slices.IndexFunc(c.Nested, func(n nested) bool { return n.Slot == slot })
+	if i < 0 {
+		return false
+	}
+	c.Nested = slices.Delete(c.Nested, i, i+1)
 	r.views.remove(slot)
 	r.freeSlot(slot)
+	return true
 }
 
 // takeSlot takes a slot for views that have no registration of their own.

@@ -102,16 +102,16 @@ func gone(err error) bool {
 
 // alive reports whether a container still has a process, or will get one.
 // Preconditions: c.mu is held.
-func (r *registry) alive(c *container) (bool, error) {
+func (r *registry) alive(c *container) bool {
 	switch {
 	case c.phase == released:
-		return false, nil
+		return false
 	case c.Init.PID != 0:
-		return c.Init.running() || c.SharedPIDs && r.populated(c), nil
+		return c.Init.running() || c.SharedPIDs && r.populated(c)
 	case c.Creator.PID != 0:
-		return c.Creator.running(), nil
+		return c.Creator.running()
 	}
-	return true, nil // its prestart hook is at work
+	return true // its prestart hook is at work
 }
 
 // end handles the poststop hook and a wrapper that gives up. A container that
@@ -126,10 +126,8 @@ func (r *registry) end(key string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase != creating {
-		if alive, err := r.alive(c); alive || err != nil {
-			return err
-		}
+	if c.phase != creating && r.alive(c) {
+		return nil
 	}
 	return r.releaseLocked(c)
 }

@@ -44,7 +44,9 @@ func (r *registry) reattach(c *container) {
 		}
 	}
 	job.Views.Dropped = dropped(c.Views, job.Views.List)
+	r.unattached.Add(1)
 	r.background.start(job.run, func(err error) {
+		defer r.reattached()
 		if err != nil && job.Init.running() { // one that ended meanwhile has lost nothing
 			r.log.Error().Str("cid", id).Str("key", key).Err(err).Msg("container goes on without some of its views")
 		}

@@ -20,6 +20,8 @@ type unanswered struct{ asked, answer chan struct{} }
 
 func (unanswered) Render(dst []byte, _ fs.Slot, _ fs.Ref) ([]byte, error) { return dst, nil }
 
+func (unanswered) TryRender(dst []byte, _ fs.Slot, _ fs.Ref) ([]byte, bool) { return dst, false }
+
 func (u unanswered) Members(fs.Slot, int) ([]int, error) {
 	u.asked <- struct{}{}
 	<-u.answer
@@ -134,7 +136,7 @@ func TestSwitchedOffInARunningContainer(t *testing.T) {
 		t.Fatalf("%v, %v", containers, err)
 	}
 	for _, file := range []string{"proc/loadavg", "proc/uptime"} {
-		views.List = append(views.List, attach.View{Path: file, Source: filepath.Join(h.runDir, "views/read-only", "0.1", file)})
+		views.List = append(views.List, attach.View{Path: file, Source: filepath.Join(h.runDir, "views/exact", "0.1", file)})
 	}
 	attached := make(chan error, 1)
 	go func() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -38,8 +39,11 @@ type registry struct {
 	trash    *trash
 	runtimes *runtimes
 
-	background *background // attaches views again
+	background *background  // attaches views again
+	unattached atomic.Int32 // how many containers wait for that, and whether adopt has begun and not ended
 	saver      *saver
+
+	registrations atomic.Uint64 // that succeeded
 
 	mu         sync.Mutex
 	containers map[string]*container // by key, guarded by mu
@@ -55,8 +59,9 @@ type container struct {
 	record
 	phase phase
 	undo  []func() error // what release has to give back, last first; guarded by mu
-	// nested are the views of cgroups below the container's; guarded by mu.
-	nested map[fs.Slot]struct{}
+	// outdated tells that the prestart hook may attach views that are served no more:
+	// those of before the container was adopted. Guarded by mu.
+	outdated bool
 }
 
 // phase is how far a container has come.
@@ -86,6 +91,9 @@ func (r *registry) register(reg api.Registration) (*api.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
+	if grant := r.granted(&reg, creator, rt); grant != nil {
+		return grant, nil
+	}
 	owner, err := r.ownerOf(&reg)
 	if err != nil {
 		return nil, err
@@ -99,8 +107,33 @@ func (r *registry) register(reg api.Registration) (*api.Grant, error) {
 	if err := r.admit(c, owner); err != nil {
 		return nil, errors.Join(err, r.releaseLocked(c))
 	}
+	r.registrations.Add(1)
 	r.log.Info().Str("cid", c.ID).Str("key", c.key()).Stringer("ids", c.IDs).Str("engine", c.Engine).Msg("container registered")
-	return &api.Grant{Key: c.key(), Dir: r.dir(c), IDs: c.IDs, OwnerPID: c.OwnerPID, Runtime: rt}, nil
+	return r.grant(c, rt), nil
+}
+
+func (r *registry) grant(c *container, rt api.Runtime) *api.Grant {
+	return &api.Grant{Key: c.key(), Dir: r.dir(c), IDs: c.IDs, OwnerPID: c.OwnerPID, Runtime: rt}
+}
+
+// granted returns what the same process was granted for the same container: the answer
+// of a daemon that was killed may not have reached it.
+func (r *registry) granted(reg *api.Registration, creator process, rt api.Runtime) *api.Grant {
+	r.mu.Lock()
+	c := r.byRuntimeID(reg.RuntimeRoot, reg.ID)
+	r.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != creating || c.Creator != creator || c.Bundle != reg.Bundle {
+		return nil
+	}
+	if err := makeDir(r.dir(c), c.IDs); err != nil {
+		return nil
+	}
+	return r.grant(c, rt)
 }
 
 // reserve takes a slot for a container whose id is free. creator is the process
@@ -148,8 +181,8 @@ func (r *registry) evictEnded(root, id string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if alive, err := r.alive(c); alive || err != nil {
-		return err
+	if r.alive(c) {
+		return nil
 	}
 	return r.releaseLocked(c)
 }

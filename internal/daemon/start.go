@@ -3,6 +3,8 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 
 	"cloister/emul"
 	"cloister/fs"
@@ -25,10 +27,17 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 		v := r.answer(c)
 		v.Attached = true
 		return v, nil
+	case c.phase == starting && c.Init.PID == s.PID: // asked again
+		c.outdated = false
+		return r.answer(c), nil
 	case c.phase != creating:
 		return nil, fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
 	}
-	if err := r.prepare(c, s.PID); err != nil {
+	err = r.prepare(c, s.PID)
+	if err == nil {
+		err = r.store.put(&c.record) // a successor goes on from here
+	}
+	if err != nil {
 		if c.Creator.PID == 0 { // no creator whose end would release it
 			err = errors.Join(err, r.releaseLocked(c))
 		}
@@ -41,7 +50,7 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 func (r *registry) answer(c *container) *api.Views {
 	return &api.Views{
 		Key: c.key(), Views: r.views.attachable(c.Slot),
-		IDs: c.IDs, StageDir: r.dir(c),
+		IDs: c.IDs, StageDir: r.dir(c), DaemonPID: os.Getpid(),
 	}
 }
 
@@ -87,6 +96,7 @@ func (r *registry) registerUnannounced(s api.Start) (*container, error) {
 	if err := r.giveIDs(c, owner); err != nil {
 		return nil, errors.Join(err, r.releaseLocked(c))
 	}
+	r.registrations.Add(1)
 	return c, nil
 }
 
@@ -155,7 +165,7 @@ func (r *registry) show(c *container) error {
 	if err := r.views.add(c.Slot, c.owner(), c.Cgroups, cfg); err != nil {
 		return fmt.Errorf("views of container %s: %w", c.ID, err)
 	}
-	c.undo = append(c.undo, func() error { r.views.remove(c.Slot); return nil })
+	c.undo = append(c.undo, func() error { r.dropNested(c); r.views.remove(c.Slot); return nil })
 	return nil
 }
 
@@ -167,8 +177,14 @@ func (r *registry) attached(key string, a api.Attached) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.phase == running && slices.Equal(c.Views, a.Views) { // said again
+		return nil
+	}
 	if c.phase != starting {
 		return fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
+	}
+	if c.outdated {
+		return fmt.Errorf("container %s has views of before the daemon was restarted, start it again: %w", c.ID, errConflict)
 	}
 	c.Views, c.Attached = a.Views, true
 	if err := r.store.put(&c.record); err != nil {

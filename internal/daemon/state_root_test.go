@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,7 +91,7 @@ func TestViewsDirectoryIsRootsAlone(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want mode %#o", when, info, err, want)
 		}
 	}
-	check("mounted", filepath.Join(dir, "read-only"), 0o500)
+	check("mounted", filepath.Join(dir, "exact"), 0o500)
 	check("mounted", filepath.Join(dir, "writable"), 0o500)
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
@@ -177,4 +178,21 @@ func TestKilledRuntimesContainerIsDeleted(t *testing.T) {
 	}
 	h.eventually("the runtime deletes the container", func() bool { return len(h.list(root)) == 0 })
 	h.settled()
+}
+
+// A hook that got no answer from a worker that was killed says again what it has done.
+func TestAttachedTwice(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	key, _, _ := h.shared(r)
+	c, err := r.get(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.attached(key, api.Attached{Views: c.Views}); err != nil {
+		t.Errorf("said again: %v", err)
+	}
+	if err := r.attached(key, api.Attached{Views: []string{"proc/other"}}); !errors.Is(err, errConflict) {
+		t.Errorf("other views: got %v, want %v", err, errConflict)
+	}
 }

@@ -3,19 +3,57 @@ package daemon
 import (
 	"os"
 
+	"github.com/prometheus/procfs"
+
 	"cloister/internal/api"
+	"cloister/internal/keeper"
 	"cloister/runtimehook/policy"
 )
 
 func (d *Daemon) status() *api.Status {
 	region := d.registry.ids.Region()
-	return &api.Status{
+	runtime, _ := d.runtime() // the log has the error
+	s := &api.Status{
 		Version: d.Version, PID: os.Getpid(), WorkerPID: os.Getpid(),
 		Containers: d.registry.count(), Views: absolute(d.views.paths()),
 		RunDir: d.RunDir, StateDir: d.StateDir,
 		IDRegion: api.IDRegion{Start: region.Start, Size: region.Size, Used: d.registry.ids.Used()},
-		Runtime:  d.runtime, Features: d.features,
+		Runtime:  runtime, Features: d.features(),
+		Since: d.views.since, Memory: residentMemory(), Served: d.views.served(),
 	}
+	if k := d.keeperStatus(); k != nil {
+		s.PID, s.Since, s.Restarts, s.Kills = k.PID, k.Since, k.Restarts, k.Kills
+		if k.LastExit != nil {
+			s.LastExit = k.LastExit.Reason
+		}
+		if k.Upgrade != nil {
+			s.Upgrade = &api.Upgrade{Time: k.Upgrade.Time, From: k.Upgrade.From, To: k.Upgrade.To, Done: k.Upgrade.Done, Error: k.Upgrade.Error}
+		}
+	}
+	return s
+}
+
+// keeperStatus returns what the process that started this one says of itself, nil if
+// there is none.
+func (d *Daemon) keeperStatus() *keeper.Status {
+	k, err := keeper.ReadStatus(api.KeeperPath(d.RunDir))
+	if err != nil || k.WorkerPID != os.Getpid() {
+		return nil
+	}
+	return k
+}
+
+// residentMemory returns how much memory this process has, 0 if that can't be read.
+func residentMemory() uint64 {
+	self, err := procfs.Self()
+	if err != nil {
+		return 0
+	}
+	stat, err := self.Stat()
+	if err != nil {
+		return 0
+	}
+	return uint64(stat.ResidentMemory())
 }
 
 // absolute returns views' paths as a container sees them.

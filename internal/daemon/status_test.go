@@ -3,6 +3,7 @@ package daemon
 import (
 	"testing"
 
+	"cloister/internal/api"
 	"cloister/runtimehook/idrange"
 )
 
@@ -13,6 +14,8 @@ func TestStatusWaitsForNoContainer(t *testing.T) {
 	defer c.mu.Unlock()
 	d := &Daemon{
 		views:    &views{},
+		runtime:  func() (api.Runtime, error) { return api.Runtime{}, nil },
+		features: func() map[string]bool { return nil },
 		registry: &registry{ids: idrange.New(idrange.Range{}), containers: map[string]*container{"0.1": c}},
 	}
 	if s := d.status(); s.Containers != 1 {

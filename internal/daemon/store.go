@@ -39,7 +39,8 @@ type record struct {
 	Cgroups  cgroupview.Paths `json:"cgroups"`
 	Attached bool             `json:"attached"`
 	Views    []string         `json:"views"`
-	State    *emul.State      `json:"state,omitempty"` // counters that must not go back
+	Nested   []nested         `json:"nested,omitempty"` // views of cgroups below its own
+	State    *emul.State      `json:"state,omitempty"`  // counters that must not go back
 }
 
 // key names a registration.

@@ -272,20 +272,20 @@ func TestRunDirectory(t *testing.T) {
 }
 
 func TestStaleMounts(t *testing.T) {
-	h := newHost(t, map[string]string{"/proc/self/mountinfo": v2Mounts + `40 1 0:50 / /run/cloister/views/read-only ro - fuse.cloister cloister ro
+	h := newHost(t, map[string]string{"/proc/self/mountinfo": v2Mounts + `40 1 0:50 / /run/cloister/views/exact ro - fuse.cloister cloister ro
 41 1 0:51 / /srv/views ro - fuse.cloister cloister ro
 42 1 0:52 / /srv/other ro - fuse.other other ro
 `})
-	dead := map[string]bool{"/run/cloister/views/read-only": true}
+	dead := map[string]bool{"/run/cloister/views/exact": true}
 	h.Stat = func(path string) error {
 		if dead[path] {
 			return &os.PathError{Op: "statfs", Path: path, Err: syscall.ENOTCONN}
 		}
 		return nil
 	}
-	expect(t, h, staleMounts(h), Finding{State: Warn, Detail: "no daemon serves /run/cloister/views/read-only any more", Next: "start the daemon, which replaces them"})
+	expect(t, h, staleMounts(h), Finding{State: Warn, Detail: "no daemon serves /run/cloister/views/exact any more", Next: "start the daemon, which replaces them"})
 	dead["/srv/views"] = true
 	expect(t, h, staleMounts(h), Finding{
-		State: Warn, Detail: "no daemon serves /run/cloister/views/read-only /srv/views any more", Next: "umount -l /run/cloister/views/read-only /srv/views",
+		State: Warn, Detail: "no daemon serves /run/cloister/views/exact /srv/views any more", Next: "umount -l /run/cloister/views/exact /srv/views",
 	})
 }

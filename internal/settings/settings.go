@@ -57,6 +57,8 @@ type Cloister struct {
 	// Runtimes are the low-level runtimes, by name or path; the first that is
 	// installed is used.
 	Runtimes []string `json:"runtimes"`
+	// Serving is how views are served.
+	Serving Serving `json:"serving"`
 	// Views switches views of /proc and /sys on and off, by their paths.
 	Views Views `json:"views"`
 }

@@ -31,6 +31,10 @@ type Views struct {
 	Root string
 }
 
+// ErrDaemonGone tells that Views.DaemonPID has ended before anything was attached. The
+// process that has taken its place serves the same sources.
+var ErrDaemonGone = errors.New("the daemon's process is gone")
+
 // Attach puts the views over the files of the container whose init is pid, and
 // returns those that it attached: a file that the container's kernel or config
 // doesn't have is left out.
@@ -94,6 +98,9 @@ func (v *Views) attach(init *sys.FD, before func(root *sys.FD, file string) erro
 // of the daemon.
 func (v *Views) clone() ([]*sys.Tree, error) {
 	daemon, err := sys.OpenPIDNamespace(v.DaemonPID, "mnt")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrDaemonGone, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the daemon's mount namespace: %w", err)
 	}

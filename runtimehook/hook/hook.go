@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -38,19 +39,27 @@ func prestart(client *api.Client, key, promised string, s *state) error {
 	if err != nil {
 		return err
 	}
-	views, err := client.Start(start)
-	if err != nil || views.Attached {
-		return err
+	for try := 1; ; try++ {
+		views, err := client.Start(start)
+		if err != nil || views.Attached {
+			return err
+		}
+		attached, err := confine(s, views, promise)
+		if errors.Is(err, attach.ErrDaemonGone) && try < maxTries {
+			continue // its successor answers
+		}
+		if err != nil {
+			return err
+		}
+		return client.Attached(views.Key, &api.Attached{Views: attached})
 	}
-	attached, err := confine(client, s, views, promise)
-	if err != nil {
-		return err
-	}
-	return client.Attached(views.Key, &api.Attached{Views: attached})
 }
 
+// maxTries is how many of the daemon's processes may end under the hook.
+const maxTries = 5
+
 // confine does what only the host's root can do to the container.
-func confine(client *api.Client, s *state, views *api.Views, promise *attach.Promise) (attached []string, err error) {
+func confine(s *state, views *api.Views, promise *attach.Promise) (attached []string, err error) {
 	if err := attach.Verify(s.PID, promise.Namespaces); err != nil {
 		return nil, err
 	}
@@ -64,7 +73,7 @@ func confine(client *api.Client, s *state, views *api.Views, promise *attach.Pro
 		}
 	}
 	return attach.Attach(s.PID, attach.Views{
-		DaemonPID: client.DaemonPID(), List: views.Views, Root: s.Root,
+		DaemonPID: views.DaemonPID, List: views.Views, Root: s.Root,
 	})
 }
 

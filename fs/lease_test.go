@@ -1,0 +1,239 @@
+package fs
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"cloister/fs/memory"
+)
+
+// leaseScript is a sequence of what happens to one file.
+type leaseScript struct {
+	t       *testing.T
+	l       *lease
+	m       *memory.Memory
+	handles map[string]memory.Handle
+	now     time.Duration
+}
+
+func newLeaseScript(t *testing.T) *leaseScript {
+	t.Helper()
+	m, err := memory.Open(newMemoryFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return &leaseScript{t: t, l: &lease{}, m: m, handles: map[string]memory.Handle{}, now: time.Hour}
+}
+
+func (s *leaseScript) open(name string, length int, want grant) {
+	s.t.Helper()
+	h, err := s.m.NewHandle(memory.Opening{})
+	if err == nil {
+		err = h.Publish(make([]byte, length))
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.handles[name] = h
+	if got := s.l.open(h, length, true, s.now, func() bool { return true }); got != want {
+		s.t.Errorf("open %s with %d bytes: got %d, want %d", name, length, got, want)
+	}
+}
+
+func (s *leaseScript) close(name string, left bool) {
+	s.t.Helper()
+	if got := s.l.close(s.handles[name]); got != left {
+		s.t.Errorf("close %s: left %v, want %v", name, got, left)
+	}
+	s.handles[name].Free()
+}
+
+// sweep is one that the kernel has heard of.
+func (s *leaseScript) sweep(name string, want bool) {
+	s.t.Helper()
+	h := s.handles[name]
+	got := s.l.sweep(h, s.now-sweepAge)
+	if got {
+		s.l.left(h)
+	}
+	if got != want {
+		s.t.Errorf("sweep %s: got %v, want %v", name, got, want)
+	}
+}
+
+func (s *leaseScript) size(want int) {
+	s.t.Helper()
+	if got := s.l.kernelSize(); got != want {
+		s.t.Errorf("the kernel is told %d, want %d", got, want)
+	}
+}
+
+func (s *leaseScript) fill(name string) { s.l.fill(s.handles[name], s.now) }
+
+func (s *leaseScript) renew(name string, length int, want bool) {
+	s.t.Helper()
+	h := s.handles[name]
+	got, err := s.l.renew(h, func() error { return h.Publish(make([]byte, length)) })
+	if err != nil || got != want {
+		s.t.Errorf("renew %s: got %v, %v, want %v", name, got, err, want)
+	}
+}
+
+func TestLease(t *testing.T) {
+	for name, script := range map[string]func(s *leaseScript){
+		"the first is read, then stored": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.size(100)
+			s.fill("a")
+			s.close("a", false)
+			s.size(100)
+			s.open("b", 100, byStore)
+			s.close("b", false)
+			s.open("c", 120, byStore)
+			s.size(120)
+			s.close("c", false)
+		},
+		"shorter content is read": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.fill("a")
+			s.close("a", false)
+			s.open("b", 99, byRead)
+			s.size(99)
+			s.close("b", false)
+			s.open("c", 200, byRead) // nobody has read b
+			s.close("c", false)
+		},
+		"others go beside": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.open("b", 200, beside)
+			s.size(100)
+			s.close("b", false)
+			s.open("c", 50, beside)
+			s.fill("a")
+			s.close("a", true)
+			s.size(0)
+			s.open("d", 50, beside)
+			s.close("c", false)
+			s.close("d", false)
+			s.open("e", 50, anew) // the kernel is still being told
+			s.close("e", false)
+			s.l.arrived()
+			s.open("f", 50, byRead)
+			s.close("f", false)
+		},
+		"what is no page": func(s *leaseScript) {
+			s.open("a", maxLeased+1, anew)
+			s.size(0)
+			s.close("a", false)
+			s.open("b", 0, alone)
+			s.close("b", false)
+			s.open("c", maxLeased, byRead)
+			s.fill("c")
+			s.size(maxLeased)
+			s.close("c", false)
+			s.open("d", maxLeased+1, anew)
+			s.size(0)
+			s.close("d", false)
+		},
+		"sweeps": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.now += time.Hour
+			s.sweep("a", false) // nothing is there
+			s.fill("a")
+			s.sweep("a", false) // it has just come
+			s.now += sweepAge
+			s.sweep("a", true)
+			s.sweep("a", false)
+			s.renew("a", 300, true)
+			s.renew("a", 400, false)
+			s.size(300)
+			s.fill("a")
+			s.renew("a", 400, false)
+			s.close("a", false)
+			s.size(0) // what the kernel believes is not known
+			s.open("b", 300, byRead)
+			s.close("b", false)
+		},
+		"read again while it is dropped": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.fill("a")
+			s.now += sweepAge
+			h := s.handles["a"]
+			if !s.l.sweep(h, s.now-sweepAge) {
+				s.t.Error("not swept")
+			}
+			s.fill("a")
+			s.l.left(h)
+			if s.l.stale(h) || !s.l.keeps(h) {
+				s.t.Error("pages that are there count as dropped")
+			}
+		},
+		"a render that fails": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.fill("a")
+			s.now += sweepAge
+			s.sweep("a", true)
+			broken := errors.New("broken")
+			if _, err := s.l.renew(s.handles["a"], func() error { return broken }); !errors.Is(err, broken) {
+				s.t.Errorf("got %v, want the error", err)
+			}
+			s.size(100)
+			s.renew("a", 50, true)
+		},
+		"a successor": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.open("b", 120, beside)
+			s.fill("a")
+			s.l = &lease{}
+			for h := range s.m.Handles() {
+				s.l.restore(h, s.now)
+			}
+			s.size(100)
+			s.open("c", 50, beside)
+			s.sweep("a", true)
+			s.close("b", false)
+			s.close("c", false)
+			s.close("a", false)
+			s.open("d", 500, byRead)
+		},
+		"a successor before the first read": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.l = &lease{}
+			s.l.restore(s.handles["a"], s.now)
+			s.sweep("a", false)
+			s.fill("a")
+			s.now += sweepAge
+			s.sweep("a", true)
+		},
+		"withdrawn": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.l.withdraw(s.handles["a"])
+			s.size(0)
+			s.open("b", 100, beside)
+			s.close("a", false)
+			s.close("b", false)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newLeaseScript(t)
+			s.t = t
+			script(s)
+		})
+	}
+}
+
+func TestLeaseOfWhatCannotBeStored(t *testing.T) {
+	s := newLeaseScript(t)
+	s.open("a", 100, byRead)
+	s.fill("a")
+	s.close("a", false)
+	h, err := s.m.NewHandle(memory.Opening{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.l.open(h, 100, true, s.now, func() bool { return false }); got != byRead {
+		t.Errorf("got %d, want that it is read", got)
+	}
+}

@@ -1,0 +1,82 @@
+package fs
+
+import (
+	"golang.org/x/sys/unix"
+
+	"cloister/fs/memory"
+)
+
+// readPages answers a READ for the page cache, which has one snapshot for all who have
+// the file open.
+//
+// The holder's is that. Others come here with sendfile(2) and its kin, and get EINVAL,
+// after which callers fall back to read(2); or because they have mapped the file, and
+// EINVAL would kill them: they get the snapshot that the page cache has.
+func (d *device) readPages(w *worker, req request, at place, h memory.Handle, p pace) bool {
+	l := at.lease()
+	if isLeased(h) {
+		if l.stale(h) {
+			if p == quick {
+				return false
+			}
+			d.refresh(w, req, at, h)
+		}
+		d.replyPages(w, req, at, h)
+		return true
+	}
+	if p == quick {
+		return false
+	}
+	if d.look(at.slot, req.pid()).kind == callSplice {
+		return d.refuse(w, req, at, unix.EINVAL)
+	}
+	d.replyPages(w, req, at, l.pageOwner(h))
+	return true
+}
+
+// replyPages gives the page cache what its owner has.
+func (d *device) replyPages(w *worker, req request, at place, owner memory.Handle) {
+	if isLeased(owner) && req.readOffset() == 0 {
+		at.lease().fill(owner, d.sb.now())
+		d.sweeper.wake()
+	}
+	d.replyContent(w, req, at, owner)
+}
+
+// refresh gives the holder new content if it reads the file from the start again. Only
+// the reader itself knows that; the kernel has asked for the whole page.
+//
+// What ends in front of the old end can grow: the kernel asks for the size before it
+// reads on. A read that goes beyond has asked already, before this READ.
+func (d *device) refresh(w *worker, req request, at place, h memory.Handle) {
+	call := d.look(at.slot, req.pid())
+	if call.kind != callRead || call.offset != 0 {
+		return
+	}
+	began, old := d.sb.now(), h.Len()
+	content, _, err := d.sb.renderAt(at, w.scratch[:0], slow)
+	longest := old
+	if req.opcode() == opGetAttr && at.lease().mayGrow() ||
+		req.opcode() == opRead && uint64(call.length) <= uint64(old) { // -1 is unknown
+		longest = maxLeased
+	}
+	if err != nil || len(content) == 0 || len(content) > longest {
+		return // the old content is whole, too
+	}
+	// The reply to a GETATTR tells of a larger size, and would not be believed after
+	// this. Who is killed in between has told that there is one.
+	grows := len(content) > old && req.opcode() != opGetAttr
+	if grows {
+		h.SetFlags(0, flagGrown)
+		d.invalAttr(at.id)
+	}
+	renewed, err := at.lease().renew(h, func() error { return d.publish(at.slot, h, content) })
+	if err != nil || !renewed {
+		return
+	}
+	if grows { // somebody may have asked meanwhile
+		d.invalAttr(at.id)
+	}
+	d.sb.stats.renewed(at.node.file)
+	d.sb.stats.took(at.node.file, d.sb.now()-began)
+}

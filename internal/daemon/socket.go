@@ -1,0 +1,56 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+)
+
+// controlName is the control socket's in the legacy.
+const controlName = "control"
+
+// listen opens the control socket. Who connects while there is no daemon waits for the
+// next, if the keeper has the socket. One that is there otherwise is that of a dead
+// predecessor, since we hold the directory's lock.
+func (d *Daemon) listen(path string) (net.Listener, error) {
+	l, err := d.inheritSocket(path)
+	if l == nil && err == nil {
+		l, err = d.openSocket(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return l, nil
+}
+
+// inheritSocket returns nil if there is no socket of a predecessor at the path.
+func (d *Daemon) inheritSocket(path string) (net.Listener, error) {
+	f, err := d.legacy.take(controlName)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if _, err := os.Lstat(path); err != nil {
+		return nil, ignoreMissing(err)
+	}
+	return net.FileListener(f)
+}
+
+func (d *Daemon) openSocket(path string) (net.Listener, error) {
+	if err := ignoreMissing(os.Remove(path)); err != nil {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // the successor has it, too
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if err := d.legacy.leave(controlName, l); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
