@@ -65,9 +65,26 @@ func (d *daemon) stop() error {
 	return nil
 }
 
-func (d *daemon) kill() {
+// kill leaves neither the keeper nor its worker.
+func (d *daemon) kill(t *testing.T) {
+	t.Helper()
+	worker := d.worker(t)
 	_ = d.cmd.Process.Kill()
+	_ = worker.Kill()
 	_ = d.cmd.Wait()
+}
+
+func (d *daemon) worker(t *testing.T) *os.Process {
+	t.Helper()
+	s, err := d.client.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, err := os.FindProcess(s.WorkerPID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return worker
 }
 
 // settled waits until no container is left and makes sure that nothing of any is.
@@ -87,7 +104,7 @@ func settled(t *testing.T) {
 	}
 	for _, dir := range []string{
 		filepath.Join(d.runDir, "containers"), filepath.Join(d.stateDir, "containers"),
-		filepath.Join(d.runDir, "views/read-only"), filepath.Join(d.runDir, "views/writable"),
+		filepath.Join(d.runDir, "views/exact"), filepath.Join(d.runDir, "views/pushed"), filepath.Join(d.runDir, "views/writable"),
 	} {
 		left := slices.DeleteFunc(names(t, dir), func(name string) bool { return name == "generation" })
 		if len(left) > 0 {

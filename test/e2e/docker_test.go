@@ -280,11 +280,24 @@ func TestDockerDaemonDown(t *testing.T) {
 	mustStart(t)
 	viewsAreBack()
 
-	world.daemon.kill()
+	world.daemon.kill(t)
 	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", imageName, "true").refused(t, "no answer from the cloister daemon")
 	mustStart(t)
 	viewsAreBack()
 	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", imageName, "true").ok(t)
+}
+
+// A worker that is killed is replaced before anybody notices.
+func TestDockerWorkerKilled(t *testing.T) {
+	needDocker(t)
+	dockerStart(t, "survivor", "-m", "64m", imageName, "sleep", "1000")
+	for range 3 {
+		if err := world.daemon.worker(t).Kill(); err != nil {
+			t.Fatal(err)
+		}
+		dexec(t, "survivor", "head -n 1 /proc/meminfo").prints(t, "MemTotal:          65536 kB")
+		dk(t, "run", "--rm", "--network=none", "--runtime=cloister", imageName, "true").ok(t)
+	}
 }
 
 func check(t *testing.T, path, want string) {

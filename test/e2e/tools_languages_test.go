@@ -111,8 +111,7 @@ cd /tmp
 echo "user root; worker_processes auto; pid /tmp/pid; error_log /tmp/log notice; events {}" >conf
 nginx -c /tmp/conf
 until [ -s pid ]; do :; done
-kill -QUIT "$(cat pid)"
-while [ -e pid ]; do :; done
+while [ -e pid ]; do kill -QUIT "$(cat pid)" || :; sleep 0.05; done
 cat log`
 
 func checkNginx(t *testing.T, c *toolsContainer, out string) {

@@ -1,0 +1,57 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"cloister/bench/read"
+	"cloister/internal/api"
+)
+
+func TestBenchRead(t *testing.T) {
+	need(t, "runc")
+	t.Cleanup(func() { settled(t) })
+	name := ownName("read")
+	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", name, "-m", "256m", "sleep", "1000")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		sh(t, world.wrapper, "kill", name, "KILL")
+		_ = cmd.Wait()
+	})
+	var c *api.ContainerDetails
+	eventually(t, "the container has its views", func() bool {
+		var err error
+		c, err = world.daemon.client.Container(name)
+		return err == nil && len(c.Views) > 0
+	})
+	status, err := world.daemon.client.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	affinity := func() string {
+		return sh(t, "sh", "-c", fmt.Sprintf("grep -h Cpus_allowed_list /proc/%d/task/*/status | sort -u", status.WorkerPID)).out(t)
+	}
+	before := affinity()
+
+	var r read.Result
+	decode(t, cli(t, "bench", "read", name, "--duration", "1s", "--files", "/proc/meminfo,/proc/uptime", "--json"), &r)
+	if len(r.Cases) == 0 || len(r.Goals) == 0 || len(r.Sizes) != 2 {
+		t.Errorf("got %+v", r)
+	}
+	for _, m := range r.Cases {
+		if m.Kernel.P50 <= 0 || m.Cloister.P50 <= 0 || m.Cloister.OpsPerSecond <= 0 || m.Cloister.ToKernel == nil || m.LXCFS != nil {
+			t.Errorf("%v: got %+v", m.Case, m)
+		}
+	}
+	if now := affinity(); now != before {
+		t.Errorf("the daemon's threads may run on %s, before on %s", now, before)
+	}
+	cli(t, "bench", "read", "--files", "/proc/version").refused(t, `of "proc" and not of fuse.cloister`)
+	cli(t, "bench", "read", "nobody").refused(t, "no such container")
+}

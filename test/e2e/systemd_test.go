@@ -1,0 +1,235 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"cloister/internal/api"
+)
+
+// manager does what systemd does for a service: it keeps descriptors for it over a
+// restart.
+type manager struct {
+	t    *testing.T
+	conn *net.UnixConn
+	path string
+
+	mu    sync.Mutex
+	kept  map[string]*os.File // guarded by mu
+	ready int                 // messages, guarded by mu
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	m := &manager{t: t, path: filepath.Join(shortDir(t), "notify"), kept: map[string]*os.File{}}
+	var err error
+	if m.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: m.path}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); m.serve() }()
+	t.Cleanup(func() {
+		_ = m.conn.Close()
+		<-done
+		for _, f := range m.kept {
+			_ = f.Close()
+		}
+	})
+	return m
+}
+
+// shortDir is for sockets, whose paths have a limit, and for what containers' roots have
+// to pass.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(world.dir, "m")
+	if err := errors.Join(err, os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (m *manager) serve() {
+	buf, oob := make([]byte, 64<<10), make([]byte, 1<<10)
+	for {
+		n, oobn, _, _, err := m.conn.ReadMsgUnix(buf, oob)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			err = m.handle(strings.Split(string(buf[:n]), "\n"), oob[:oobn])
+		}
+		if err != nil {
+			m.t.Error(err)
+			return
+		}
+	}
+}
+
+func (m *manager) handle(lines []string, oob []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var name string
+	for _, line := range lines {
+		name = strings.TrimPrefix(line, "FDNAME=")
+		if name != line {
+			break
+		}
+	}
+	if slices.Contains(lines, "READY=1") {
+		m.ready++
+	}
+	if slices.Contains(lines, "FDSTOREREMOVE=1") {
+		_ = m.kept[name].Close() // may be nil
+		delete(m.kept, name)
+	}
+	if !slices.Contains(lines, "FDSTORE=1") {
+		return nil
+	}
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return err
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return err
+	}
+	m.kept[name] = os.NewFile(uintptr(fds[0]), name)
+	return nil
+}
+
+// start starts the service with what is kept, and waits until it is ready.
+func (m *manager) start(args ...string) *exec.Cmd {
+	m.t.Helper()
+	cmd, before := m.command(args...)
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	eventually(m.t, "the service is ready", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.ready > before
+	})
+	return cmd
+}
+
+func (m *manager) command(args ...string) (cmd *exec.Cmd, ready int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, world.cloister}, args...)...)
+	var names []string
+	for name, f := range m.kept {
+		names, cmd.ExtraFiles = append(names, name), append(cmd.ExtraFiles, f)
+	}
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.path,
+		fmt.Sprintf("LISTEN_FDS=%d", len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
+	cmd.Stderr = os.Stderr
+	return cmd, m.ready
+}
+
+// A restart of the service is not one for containers: reads that come meanwhile wait.
+func TestServiceRestart(t *testing.T) {
+	need(t, "runc")
+	dir, m := shortDir(t), newManager(t)
+	runDir, settings := filepath.Join(dir, "run"), filepath.Join(dir, "settings.json")
+	write1(t, settings, `{"cloister": {"idRegion": {"start": 2050000000, "size": 655360}}}`)
+	args := []string{"daemon", "--run-dir", runDir, "--state-dir", filepath.Join(dir, "state"), "--settings", settings}
+	service := m.start(args...)
+	t.Cleanup(func() { terminate(t, service); unmountBelow(t, dir) })
+	client := api.NewClient(runDir)
+	pid := runBelow(t, client)
+	for _, end := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		before, err := client.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := service.Process.Signal(end); err != nil {
+			t.Fatal(err)
+		}
+		_ = service.Wait() // one that is killed has no status
+		if end == unix.SIGKILL {
+			_ = unix.Kill(before.WorkerPID, end) // as KillMode=mixed does; it may have ended
+		}
+		text := make(chan string, 1)
+		go func() {
+			out, err := exec.Command("head", "-1", fmt.Sprintf("/proc/%d/root/proc/meminfo", pid)).CombinedOutput()
+			text <- fmt.Sprint(string(out), err)
+		}()
+		service = m.start(args...)
+		if got, want := <-text, "MemTotal:          65536 kB\n<nil>"; got != want {
+			t.Errorf("after %v: got %q, want %q", end, got, want)
+		}
+		if s, err := client.Status(); err != nil || s.PID != service.Process.Pid || s.WorkerPID == before.WorkerPID || s.Containers != 1 {
+			t.Errorf("after %v: got %+v, %v", end, s, err)
+		}
+	}
+}
+
+// runBelow runs a container below another daemon until the end of the test, and returns
+// the pid of its init.
+func runBelow(t *testing.T, client *api.Client) (pid int) {
+	t.Helper()
+	cmd := world.sandbox.command(context.Background(), world.cloister, "--run-dir", client.RunDir(),
+		"run", "--runtime", "runc", "--name", ownName("below"), "-m", "64m", "--", "sleep", "1000")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // also if it never came up
+		if pid == 0 {
+			_ = cmd.Process.Kill()
+		} else {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		_ = cmd.Wait()
+		eventually(t, "the container is gone", func() bool { s, err := client.Status(); return err == nil && s.Containers == 0 })
+	})
+	eventually(t, "the container runs", func() bool {
+		all, err := client.Containers()
+		if err != nil || len(all) != 1 || len(all[0].Views) == 0 {
+			return false
+		}
+		pid = all[0].PID
+		return true
+	})
+	return pid
+}
+
+// terminate ends a service that hands over.
+func terminate(t *testing.T, service *exec.Cmd) {
+	t.Helper()
+	if err := service.Process.Signal(unix.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if err := service.Wait(); err != nil {
+		t.Errorf("the daemon did not stop cleanly: %v", err)
+	}
+}
+
+// unmountBelow removes the mounts that were left to a successor.
+func unmountBelow(t *testing.T, dir string) {
+	t.Helper()
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, m := range mounts {
+		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}
+}
