@@ -52,6 +52,6 @@ func TestBenchRead(t *testing.T) {
 	if now := affinity(); now != before {
 		t.Errorf("the daemon's threads may run on %s, before on %s", now, before)
 	}
-	cli(t, "bench", "read", "--files", "/proc/version").refused(t, `of "proc" and not of fuse.cloister`)
+	cli(t, "bench", "read", "--files", "/proc/version").refused(t, "/proc/version is no view in container")
 	cli(t, "bench", "read", "nobody").refused(t, "no such container")
 }
