@@ -57,7 +57,7 @@ type moment struct {
 type troublemaker struct {
 	*world
 	moments  []moment
-	restarts int // that there must have been since the keeper is the one it is
+	restarts int // that there must have been
 	hung     int // of these: workers that hung
 	program  int // that runs
 }
@@ -86,6 +86,7 @@ func (m *troublemaker) act(d disturbance, k *keeper.Status) error {
 	case killTwice:
 		return m.killTwice(k)
 	case terminate:
+		m.restarts-- // it hands over, which is none
 		return m.hit(k.WorkerPID, syscall.SIGTERM)
 	case stopWorker:
 		m.hung++
@@ -133,13 +134,13 @@ func (m *troublemaker) killTwice(k *keeper.Status) error {
 	return m.hit(next.WorkerPID, syscall.SIGKILL)
 }
 
-// killKeeper makes sure first that it has counted right: the next one counts anew.
+// killKeeper makes sure first that it has counted right: the next one goes on from there,
+// and counts itself, the worker that has taken its place.
 func (m *troublemaker) killKeeper(k *keeper.Status) error {
 	if err := m.counted(); err != nil {
 		return err
 	}
-	m.restarts, m.hung = 0, 0
-	return m.gone(k.PID, syscall.SIGKILL)
+	return m.hit(k.PID, syscall.SIGKILL)
 }
 
 // counted makes sure that the keeper has seen all that was done to its workers. On a busy
