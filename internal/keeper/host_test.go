@@ -189,12 +189,15 @@ func (h *host) eventually(what string, ok func(*Status) bool) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			t.Fatalf("%s did not come true", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

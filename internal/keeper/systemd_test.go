@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -165,7 +166,11 @@ func TestKeeperLostUnderSystemd(t *testing.T) {
 	}
 	defer process.Close()
 	h.signal(syscall.SIGKILL)
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(process.Int()), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+	fds := []unix.PollFd{{Fd: int32(process.Int()), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, int(patience.Milliseconds()))
+	for errors.Is(err, unix.EINTR) { // the runtime sends itself signals
+		n, err = unix.Poll(fds, int(patience.Milliseconds()))
+	}
 	if err != nil || n != 1 {
 		t.Errorf("got %d, %v, want the worker's end", n, err)
 	}
