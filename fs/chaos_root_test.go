@@ -146,7 +146,7 @@ func (c *chaos) serve() (kill func()) {
 	return func() {
 		if rand.IntN(8) == 0 {
 			_ = cmd.Process.Signal(unix.SIGSTOP)
-			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // so long it is stopped
 		}
 		_ = cmd.Process.Kill()
 		c.dying.Go(func() {
@@ -249,7 +249,7 @@ func TestServerIsKilledAgainAndAgain(t *testing.T) {
 	}
 	c := newChaos(t)
 	var readers []*chaosProcess
-	for i, r := range []struct {
+	for _, r := range []struct {
 		name  string
 		chunk int
 		file  string
@@ -270,7 +270,6 @@ func TestServerIsKilledAgainAndAgain(t *testing.T) {
 		{"drop", 64 << 10, "0.1/proc/meminfo"},
 		{"sendfile", 0, "500.1048576/sys/devices/system/cpu/online"},
 	} {
-		_ = i
 		readers = append(readers, c.startReader(r.name, r.chunk, r.file))
 	}
 	kills := 0
@@ -281,7 +280,7 @@ func TestServerIsKilledAgainAndAgain(t *testing.T) {
 		if rand.IntN(8) == 0 { // long enough for leases, and for sweeps
 			life = 2 * settleTime
 		}
-		time.Sleep(time.Duration(rand.Int64N(int64(life))))
+		time.Sleep(time.Duration(rand.Int64N(int64(life)))) // to any moment: nothing is waited for
 		kill()
 		for _, p := range readers {
 			hung = hung || c.watch(p)

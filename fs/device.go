@@ -110,7 +110,7 @@ func (d *device) start(leaders int) {
 	if err != nil { // it tells things that are nice to know
 		own = -1
 	}
-	go tellQueued(os.NewFile(uintptr(own), d.file.Name()), d.notices, d.ended)
+	go d.tellQueued(os.NewFile(uintptr(own), d.file.Name()))
 	d.takeOver()
 	if d.sb.pushed() {
 		d.tasks.Go(d.expireAlways)

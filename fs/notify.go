@@ -124,7 +124,7 @@ func (d *device) tell(n notice) {
 // the lock of the root, which may be held by whoever lists it, so nobody waits for
 // this goroutine. For the same reason file is one of its own: closing a file waits for
 // those who use it.
-func tellQueued(file *os.File, notices <-chan notice, ended <-chan struct{}) {
+func (d *device) tellQueued(file *os.File) {
 	var tasks sync.WaitGroup
 	defer func() {
 		tasks.Wait()
@@ -133,7 +133,7 @@ func tellQueued(file *os.File, notices <-chan notice, ended <-chan struct{}) {
 	fd, turns := int(file.Fd()), newTurns(&tasks)
 	for {
 		select {
-		case n := <-notices:
+		case n := <-d.notices:
 			switch {
 			case n.name != "":
 				_ = notify(fd, invalEntryMessage(rootID, n.name))
@@ -141,11 +141,11 @@ func tellQueued(file *os.File, notices <-chan notice, ended <-chan struct{}) {
 				n.arrived()
 			default:
 				turns.take(n.node, func() {
-					_ = notify(fd, invalMessage(n.node, 0))
+					_ = d.notifyBy(fd, invalMessage(n.node, 0))
 					n.arrived()
 				}, func() {})
 			}
-		case <-ended:
+		case <-d.ended:
 			return
 		}
 	}
@@ -164,10 +164,15 @@ func invalEntryMessage(parent nodeID, name string) []byte {
 
 // notify returns an error if the kernel has nothing cached, or the connection is gone.
 func (d *device) notify(message []byte) error {
+	return d.notifyBy(d.fd, message)
+}
+
+// notifyBy is notify by another descriptor of the connection.
+func (d *device) notifyBy(fd int, message []byte) error {
 	d.quiet.RLock()
 	defer d.quiet.RUnlock()
 	d.sb.stats.notified()
-	return notify(d.fd, message)
+	return notify(fd, message)
 }
 
 func notify(fd int, message []byte) error {
@@ -181,11 +186,20 @@ func notify(fd int, message []byte) error {
 // quietLimit is how long notifications that are under way are waited for.
 const quietLimit = 100 * time.Millisecond
 
-// hush has no notification sent any more, and waits for those that are under way. A
-// thread in one ends by no signal as long as the READ that it waits for is not answered,
-// so execve(2) would wait for it while nobody answers.
+// hush has no notification about pages sent any more, and waits for those that are under
+// way, but not for ever: a container can hold one up. A thread in one ends by no signal as
+// long as the READ that it waits for is not answered, so execve(2) would wait for it while
+// nobody answers. It tries again and again instead of waiting for the lock: whoever waits
+// for that holds up those who answer.
 func (d *device) hush() {
-	for began := time.Now(); !d.quiet.TryLock() && time.Since(began) < quietLimit; {
-		time.Sleep(time.Millisecond)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(quietLimit)
+	for !d.quiet.TryLock() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			return
+		}
 	}
 }

@@ -52,3 +52,24 @@ func TestForgettingBlocksNobody(t *testing.T) {
 	}
 	k.file.Close()
 }
+
+// No notification begins after hush, which waits for those that are under way.
+func TestHush(t *testing.T) {
+	k := serveFake(t, renderFunc(hello), Options{})
+	k.d.quiet.RLock() // a notification
+	hushed := make(chan struct{})
+	go func() {
+		k.d.hush()
+		close(hushed)
+	}()
+	k.d.quiet.RUnlock()
+	<-hushed
+	if k.d.quiet.TryRLock() {
+		t.Error("a notification begins")
+	}
+	k.d.quiet.Unlock()
+
+	k.d.quiet.RLock() // one that does not end
+	k.d.hush()
+	k.d.quiet.RUnlock()
+}

@@ -111,6 +111,26 @@ func TestSuccessorKnowsTheLease(t *testing.T) {
 	next.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: holder.node}, "") // the sweep
 }
 
+// What a predecessor has begun to tell the kernel may reach it later: first nothing is
+// put into the page cache.
+func TestSuccessorSettles(t *testing.T) {
+	mem := newMemoryFile(t)
+	_, kill := firstServer(t, mem, newTestSuperblock(t, &editions{}, Options{}))
+	kill()
+	next := successor(t, mem, newTestSuperblock(t, &editions{}, Options{}))
+	f := next.mustOpen("proc/meminfo")
+	if f.flags&fuse.FOPEN_DIRECT_IO == 0 && next.d.sb.now() < next.d.settles {
+		t.Errorf("opened with flags %#x", f.flags)
+	}
+	for f.flags&fuse.FOPEN_DIRECT_IO != 0 { // later it is
+		f.release()
+		f = next.mustOpen("proc/meminfo")
+	}
+	if next.d.sb.now() < next.d.settles {
+		t.Error("leased too early")
+	}
+}
+
 // Requests that were taken and not answered, or just answered.
 func TestSuccessorAnswersWhatIsLeft(t *testing.T) {
 	mem := newMemoryFile(t)
