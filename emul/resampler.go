@@ -60,7 +60,11 @@ func (s *resampler) run() {
 			s.sampleDue()
 			// Limits come in several writes. Whoever writes them on and on causes no more than
 			// one sample in each period.
-			time.Sleep(DefaultPeriod)
+			select {
+			case <-time.After(DefaultPeriod):
+			case <-s.stop:
+				return
+			}
 		case <-t.C:
 			if tick%int(hostPeriod/pollPeriod) == 0 {
 				s.checkHost()
