@@ -82,7 +82,7 @@ func (b *bench) measure(ctx context.Context, attached, slots int) error {
 	if err := b.startSleepers(ctx, attached); err != nil {
 		return err
 	}
-	first, err := b.state(1)
+	first, err := b.state(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (b *bench) measure(ctx context.Context, attached, slots int) error {
 				return err
 			}
 		}
-		now, err := b.state(n)
+		now, err := b.state(ctx, n)
 		if err != nil {
 			return err
 		}

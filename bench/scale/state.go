@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +30,7 @@ type memory struct {
 	files  int   // that the daemon has open
 }
 
-func (b *bench) state(n int) (*state, error) {
+func (b *bench) state(ctx context.Context, n int) (*state, error) {
 	s := &state{containers: n}
 	var err error
 	if s.memory, err = b.memory(); err != nil {
@@ -38,7 +39,7 @@ func (b *bench) state(n int) (*state, error) {
 	if s.alone, s.many, err = b.latency(n); err != nil {
 		return nil, err
 	}
-	s.idle, err = b.idle()
+	s.idle, err = b.idle(ctx)
 	return s, err
 }
 
@@ -47,12 +48,16 @@ func (b *bench) state(n int) (*state, error) {
 const idlePeriod = 20 * time.Second
 
 // idle returns the CPU time that the daemon uses per second while nobody reads.
-func (b *bench) idle() (time.Duration, error) {
+func (b *bench) idle(ctx context.Context) (time.Duration, error) {
 	before, err := b.cpuTime()
 	if err != nil {
 		return 0, err
 	}
-	time.Sleep(idlePeriod)
+	select {
+	case <-time.After(idlePeriod): // which is what is measured
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	after, err := b.cpuTime()
 	return time.Duration((after - before) / idlePeriod.Seconds() * float64(time.Second)), err
 }

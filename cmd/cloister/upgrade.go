@@ -28,10 +28,17 @@ func upgrade(client *api.Client, program string) error {
 	if err := client.Upgrade(api.UpgradeRequest{Program: program}); err != nil {
 		return err
 	}
-	for began := time.Now(); time.Since(began) < upgradeLimit; time.Sleep(upgradeWait) {
+	tick := time.NewTicker(upgradeWait)
+	defer tick.Stop()
+	for limit := time.After(upgradeLimit); ; {
 		now, err := client.Status()
 		if err != nil || !ended(now.Upgrade, before.Upgrade) {
-			continue
+			select {
+			case <-tick.C:
+				continue
+			case <-limit:
+				return errors.New("the daemon has not said how the upgrade ended; `cloister status` may tell")
+			}
 		}
 		if u := now.Upgrade; u.Error != "" {
 			return fmt.Errorf("not upgraded to %s, version %s goes on: %s", u.To, now.Version, u.Error)
@@ -39,7 +46,6 @@ func upgrade(client *api.Client, program string) error {
 		_, err = fmt.Printf("upgraded from version %s to %s, pid %d, worker %d\n", before.Version, now.Version, now.PID, now.WorkerPID)
 		return err
 	}
-	return errors.New("the daemon has not said how the upgrade ended; `cloister status` may tell")
 }
 
 // ended reports whether u is an upgrade after the last one before, and has ended.

@@ -94,7 +94,7 @@ func readerMain(seed string) int {
 	go r.watch()
 	for !stopped.Load() {
 		r.round(n%8 == 0)
-		time.Sleep(pause)
+		time.Sleep(pause) // sixteen readers leave the CPUs to others now and then
 	}
 	r.tell(report{Tally: &r.tally})
 	return 0
