@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"errors"
 	"runtime"
 	"strconv"
 	"strings"
@@ -21,6 +22,9 @@ const (
 	callRead
 	// callSplice moves pages to a pipe, a socket or a file: sendfile(2) and its kin.
 	callSplice
+	// callAhead has the kernel read what may be wanted later, and waits for nothing: it is
+	// a posix_fadvise(2) or its kin, or the task goes on running.
+	callAhead
 	// callFault is no system call: the task touched a page of a mapping.
 	callFault
 )
@@ -33,10 +37,10 @@ type caller struct {
 }
 
 // A task that wakes the server may be met before it has gone to sleep itself: that often
-// the next look is at once, or after a pause.
+// the next look is at once, or after a pause. On a busy machine it takes a while to go.
 const (
 	runningTries = 8
-	runningWaits = 40
+	runningWaits = 400
 	runningPause = 50 * time.Microsecond
 )
 
@@ -54,11 +58,13 @@ const (
 // So no other request may depend on the goroutine that calls this.
 func callerAt(proc string, tid uint32) caller {
 	dir := proc + "/" + strconv.FormatUint(uint64(tid), 10)
-	state, ok := taskState(dir + "/syscall")
-	if !ok {
+	state, err := taskState(dir + "/syscall")
+	switch {
+	case errors.Is(err, errRunning):
+		return caller{kind: callAhead}
+	case err != nil:
 		return caller{kind: callUnknown}
-	}
-	if state.number == noCall {
+	case state.number == noCall:
 		return caller{kind: callFault}
 	}
 	call := state.call()
@@ -76,21 +82,29 @@ func callerAt(proc string, tid uint32) caller {
 	return caller{kind: callRead, offset: offset, length: call.length(&state.args)}
 }
 
+var (
+	errRunning = errors.New("the task goes on running")
+	errNoState = errors.New("no state of a task")
+)
+
 // taskState reads a file such as /proc/1/syscall.
-func taskState(path string) (callState, bool) {
+func taskState(path string) (callState, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return callState{}, false
+		return callState{}, err
 	}
 	defer unix.Close(fd)
 	var buf [256]byte
 	for try := range runningTries + runningWaits {
 		n, err := unix.Pread(fd, buf[:], 0)
 		if err != nil {
-			return callState{}, false
+			return callState{}, err
 		}
 		if text := buf[:n]; !bytes.HasPrefix(text, []byte("running")) {
-			return parseState(string(text))
+			if state, ok := parseState(string(text)); ok {
+				return state, nil
+			}
+			return callState{}, errNoState
 		}
 		if try < runningTries {
 			runtime.Gosched()
@@ -98,7 +112,7 @@ func taskState(path string) (callState, bool) {
 			time.Sleep(runningPause)
 		}
 	}
-	return callState{}, false
+	return callState{}, errRunning
 }
 
 // noCall is the number of no system call.

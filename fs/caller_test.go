@@ -58,6 +58,8 @@ func TestCallerAt(t *testing.T) {
 		"sendfile":                  {"40 0x1 0x3 0x0 0x1000000 0x0 0x0" + stack64, callSplice, 0},
 		"splice":                    {"275 0x3 0x0 0x1 0x0 0x1000 0x0" + stack64, callSplice, 0},
 		"copy_file_range":           {"326 0x3 0x0 0x1 0x0 0x1000 0x0" + stack64, callSplice, 0},
+		"posix_fadvise":             {"221 0x3 0x0 0x0 0x3 0x0 0x8" + stack64, callAhead, 0},
+		"i386 fadvise64_64":         {"272 0x3 0x0 0x0 0x0 0x0 0x3" + stack32, callAhead, 0},
 		"another call":              {"426 0x3 0x1 0x1 0x1 0x0 0x8" + stack64, callUnknown, 0},
 		"fault":                     {"-1" + stack64, callFault, 0},
 		"i386 read":                 {"3 0x3 0x8048000 0x200 0x0 0x0 0x0" + stack32, callRead, 700},
@@ -67,7 +69,7 @@ func TestCallerAt(t *testing.T) {
 		"i386 number, 64-bit task":  {"3 0x3 0x0 0x0 0x0 0x0 0x0" + stack64, callUnknown, 0},
 		"kernel thread":             {"0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n", callUnknown, 0},
 		"worker of io_uring":        {"0 0x3 0x7f2e048ca000 0x20000 0x0 0x0 0x0 0x0 0x0\n", callUnknown, 0},
-		"always running":            {"running\n", callUnknown, 0},
+		"always running":            {"running\n", callAhead, 0},
 		"empty":                     {"", callUnknown, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -155,6 +155,14 @@ func (l *lease) close(h memory.Handle) (left bool) {
 	return false
 }
 
+// leaving says that the kernel will be told to drop what is not leased. The caller must
+// call arrived.
+func (l *lease) leaving() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.invals++
+}
+
 // arrived says that the kernel has dropped what a closed file has left, or won't be told.
 func (l *lease) arrived() {
 	l.mu.Lock()
@@ -281,6 +289,13 @@ func (l *lease) renew(h memory.Handle, publish func() error) (renewed bool, err 
 	}
 	l.pages = awaited
 	return true, nil
+}
+
+// leased reports whether the page cache has what is leased.
+func (l *lease) leased() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return isLeased(l.holder)
 }
 
 // pageOwner returns the open file whose snapshot the page cache has or may get: the

@@ -9,9 +9,13 @@ import (
 // readPages answers a READ for the page cache, which has one snapshot for all who have
 // the file open.
 //
-// The holder's is that. Others come here with sendfile(2) and its kin, and get EINVAL,
-// after which callers fall back to read(2); or because they have mapped the file, and
-// EINVAL would kill them: they get the snapshot that the page cache has.
+// The holder's is that. Others come here for one of three reasons. With sendfile(2) and
+// its kin they get EINVAL, after which they fall back to read(2). So do those who read
+// ahead, by posix_fadvise(2) and its kin, unless the page cache has a leased snapshot:
+// they lose nothing, and pages of any other are as long as the kernel last heard, which
+// the next sendfile(2) would not ask about. Those who have mapped the file EINVAL would
+// kill: they get the snapshot that the page cache has. It does not stay there for others
+// if it is not known who it was.
 func (d *device) readPages(w *worker, req request, at place, h memory.Handle, p pace) bool {
 	l := at.lease()
 	if isLeased(h) {
@@ -27,10 +31,18 @@ func (d *device) readPages(w *worker, req request, at place, h memory.Handle, p 
 	if p == quick {
 		return false
 	}
-	if d.look(at.slot, req.pid()).kind == callSplice {
+	call, leased := d.look(at.slot, req.pid()).kind, l.leased()
+	switch {
+	case call == callSplice:
+		return d.refuse(w, req, at, unix.EINVAL)
+	case !leased && (call == callAhead || call == callRead): // that one goes around the page cache
 		return d.refuse(w, req, at, unix.EINVAL)
 	}
 	d.replyPages(w, req, at, l.pageOwner(h))
+	if !leased && call == callUnknown {
+		l.leaving()
+		d.tell(notice{node: at.id, lease: l})
+	}
 	return true
 }
 

@@ -57,6 +57,8 @@ var readCalls64 = map[int]readCall{
 	unix.SYS_SENDFILE:        {kind: callSplice},
 	unix.SYS_SPLICE:          {kind: callSplice},
 	unix.SYS_COPY_FILE_RANGE: {kind: callSplice},
+	unix.SYS_FADVISE64:       {kind: callAhead},
+	unix.SYS_READAHEAD:       {kind: callAhead},
 }
 
 // readCalls32 are those of the 32-bit tasks that the kernel of an architecture runs:
@@ -72,6 +74,9 @@ var readCalls32 = map[string]map[int]readCall{
 		239: {kind: callSplice},                              // sendfile64
 		313: {kind: callSplice},                              // splice
 		377: {kind: callSplice},                              // copy_file_range
+		225: {kind: callAhead},                               // readahead
+		250: {kind: callAhead},                               // fadvise64
+		272: {kind: callAhead},                               // fadvise64_64
 	},
 	"arm64": {
 		3:   {kind: callRead},                                // read
@@ -83,5 +88,7 @@ var readCalls32 = map[string]map[int]readCall{
 		239: {kind: callSplice},                              // sendfile64
 		340: {kind: callSplice},                              // splice
 		391: {kind: callSplice},                              // copy_file_range
+		225: {kind: callAhead},                               // readahead
+		270: {kind: callAhead},                               // fadvise64_64
 	},
 }

@@ -112,6 +112,27 @@ func TestSplices(t *testing.T) {
 	}
 }
 
+// Who reads ahead on a file that nobody has leased leaves nothing for those who move
+// pages: these would get as much of it as another reader's content was long.
+func TestReadAheadLeavesNothing(t *testing.T) {
+	s := mountWith(t, &editions{}, Options{Protocol: Direct})
+	const script = `
+import errno, os, sys
+beside, pipe = os.open(sys.argv[1], os.O_RDONLY), os.pipe()[1]
+for i in range(100):
+    f = os.open(sys.argv[1], os.O_RDONLY)
+    os.posix_fadvise(f, 0, 0, os.POSIX_FADV_WILLNEED)
+    os.read(f, 100)
+    try:
+        sys.exit(f"{os.sendfile(pipe, beside, 0, 4096)} bytes moved")
+    except OSError as e:
+        if e.errno != errno.EINVAL:
+            raise
+    os.close(f)
+`
+	run(t, "python3", "-c", script, meminfo(s))
+}
+
 // through moves a file through a pipe.
 func through(t *testing.T, f *os.File, move func(w, f *os.File) (int64, error)) (int64, []byte, error) {
 	t.Helper()
