@@ -73,6 +73,11 @@ func (s *sandbox) command(ctx context.Context, name string, args ...string) *exe
 	}, args...)...)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "CLOISTER_RUN_DIR="+world.daemon.runDir, "DOCKER_HOST=unix://"+docker.socket())
+	if name == world.wrapper {
+		// On a busy machine Go interrupts its goroutines by SIGURG, which runc 1.1 passes
+		// on to the program in the container. It ends top, without a word.
+		cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")
+	}
 	cmd.WaitDelay = 5 * time.Second // a container may keep the pipes of a killed command
 	return cmd
 }
