@@ -58,6 +58,6 @@ func TestWatcherOfKernelV2(t *testing.T) {
 		if err := os.WriteFile(file, []byte("\n"), 0); err != nil { // asks for nothing
 			t.Fatal(err)
 		}
-		c.wait(t, path)
+		c.Wait(t, path)
 	}
 }

@@ -8,32 +8,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"cloister/cgroupview"
 	"cloister/cgroupview/cgrouptest"
 )
-
-// calls are those of one watch. Some that come before the last is waited for are one.
-type calls chan struct{}
-
-func newCalls() calls { return make(calls, 1) }
-
-func (c calls) call() {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-func (c calls) wait(t *testing.T, what string) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s: not called", what)
-	}
-}
 
 func newWatcher(t *testing.T) *cgroupview.Watcher {
 	t.Helper()
@@ -45,10 +23,10 @@ func newWatcher(t *testing.T) *cgroupview.Watcher {
 	return w
 }
 
-func watch(t *testing.T, w *cgroupview.Watcher, g *cgroupview.Group) (calls, *cgroupview.Watch) {
+func watch(t *testing.T, w *cgroupview.Watcher, g *cgroupview.Group) (cgrouptest.Notices, *cgroupview.Watch) {
 	t.Helper()
-	c := newCalls()
-	x, err := w.Add(g, c.call)
+	c := cgrouptest.NewNotices()
+	x, err := w.Add(g, c.Call)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,26 +56,26 @@ func TestWatcher(t *testing.T) {
 			cb, _ := watch(t, w, gb)
 			for _, f := range limitFiles(mode) {
 				write(t, host, above.File(f[0], f[1]))
-				ca.wait(t, f[1]+" above a")
-				cb.wait(t, f[1]+" above b")
+				ca.Wait(t, f[1]+" above a")
+				cb.Wait(t, f[1]+" above b")
 				write(t, host, a.File(f[0], f[1]))
-				ca.wait(t, f[1])
+				ca.Wait(t, f[1])
 				write(t, host, b.File(f[0], f[1]))
-				cb.wait(t, f[1])
+				cb.Wait(t, f[1])
 			}
 			// Events come in order: before the last one, the others have been dealt with.
 			quiet(ca)
 			write(t, host, a.File("memory", "memory.current"))
 			write(t, host, a.File("cpu,cpuacct", "cpu.stat"))
 			write(t, host, b.File("cpuset", "cpuset.cpus"))
-			cb.wait(t, "b")
+			cb.Wait(t, "b")
 			if len(ca) > 0 {
 				t.Error("a was told of what does not concern it")
 			}
 			xa.Close()
 			xa.Close()
 			write(t, host, above.File("cpuset", "cpuset.cpus"))
-			cb.wait(t, "above b, without a")
+			cb.Wait(t, "above b, without a")
 			if len(ca) > 0 {
 				t.Error("a was told after Close")
 			}
@@ -117,7 +95,7 @@ func write(t *testing.T, host *cgrouptest.Host, path string) {
 	}
 }
 
-func quiet(c calls) {
+func quiet(c cgrouptest.Notices) {
 	select {
 	case <-c:
 	default:
@@ -178,15 +156,15 @@ func TestWatcherOfRemovedCgroup(t *testing.T) {
 	cAgain, _ := watch(t, w, gAgain)
 	quiet(cOld)
 	write(t, host, again.File("cpuset", "cpuset.cpus"))
-	cAgain.wait(t, "the new cgroup")
+	cAgain.Wait(t, "the new cgroup")
 	write(t, host, other.File("cpuset", "cpuset.cpus"))
-	cOther.wait(t, "the other one")
+	cOther.Wait(t, "the other one")
 	if len(cOld) > 0 {
 		t.Error("what was written to another cgroup was taken for the removed one's")
 	}
 	xOld.Close()
 	write(t, host, again.File("cpuset", "cpuset.mems"))
-	cAgain.wait(t, "the new cgroup, without the old one")
+	cAgain.Wait(t, "the new cgroup, without the old one")
 }
 
 // When the kernel has dropped events everybody is called: any of them may have been
@@ -221,7 +199,7 @@ func TestWatcherOverflow(t *testing.T) {
 	<-entered
 	fill(t, limit, host.Root.Path(busy.File("cpuset", "cpuset.cpus")), host.Root.Path(busy.File("cpuset", "cpuset.mems")))
 	close(leave)
-	c.wait(t, "events were lost")
+	c.Wait(t, "events were lost")
 }
 
 // fill raises more events than a queue takes, by turns, since of the same in a row the

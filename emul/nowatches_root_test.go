@@ -41,8 +41,8 @@ func TestNoWatchesLeft(t *testing.T) {
 		if err := os.WriteFile("/proc/sys/user/"+tt.limit, []byte(tt.value), 0); err != nil {
 			t.Fatal(err)
 		}
-		n := newNotices()
-		c, err := host.NewContainer(ContainerConfig{Group: r.cgroup.Open(), PID: initTask.TID, Changed: n.call})
+		n := cgrouptest.NewNotices()
+		c, err := host.NewContainer(ContainerConfig{Group: r.cgroup.Open(), PID: initTask.TID, Changed: n.Call})
 		if err != nil {
 			t.Fatal(err)
 		}

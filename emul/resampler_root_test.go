@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"cloister/cgroupview"
+	"cloister/cgroupview/cgrouptest"
 )
 
 // kernelCgroup makes a cgroup, below one of its own, in every hierarchy of the running
@@ -77,8 +78,8 @@ func TestKernelChangesAreNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := newNotices()
-	c, err := host.NewContainer(ContainerConfig{Group: group, PID: os.Getpid(), Changed: n.call})
+	n := cgrouptest.NewNotices()
+	c, err := host.NewContainer(ContainerConfig{Group: group, PID: os.Getpid(), Changed: n.Call})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,13 +106,13 @@ func TestKernelChangesAreNoticed(t *testing.T) {
 		if !setLimit(t, dirs, "cpu.max", "100000 100000") && !setLimit(t, dirs, "cpu.cfs_quota_us", "100000") {
 			t.Skip("needs a CPU controller")
 		}
-		n.until(t, "a quota "+where, visible(1))
+		n.Until(t, "a quota "+where, visible(1))
 		if !setLimit(t, dirs, "cpu.max", "max 100000") {
 			setLimit(t, dirs, "cpu.cfs_quota_us", "-1")
 		}
-		n.until(t, "no quota "+where, visible(all))
+		n.Until(t, "no quota "+where, visible(all))
 	}
 	if setLimit(t, dirs, "cpuset.cpus", "0") {
-		n.until(t, "a set of CPUs", visible(1))
+		n.Until(t, "a set of CPUs", visible(1))
 	}
 }

@@ -11,31 +11,6 @@ import (
 	"cloister/cgroupview/cgrouptest"
 )
 
-// notices are the calls of Changed. Some that come before the last is waited for are one.
-type notices chan struct{}
-
-func newNotices() notices { return make(notices, 1) }
-
-func (n notices) call() {
-	select {
-	case n <- struct{}{}:
-	default:
-	}
-}
-
-// until waits until what a container has once it has changed is seen.
-func (n notices) until(t *testing.T, what string, seen func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for !seen() {
-		select {
-		case <-n:
-		case <-deadline:
-			t.Fatalf("%s: not noticed", what)
-		}
-	}
-}
-
 // online is what the container's view has, without a sample being taken.
 func online(c *Container) string {
 	c.mu.RLock()
@@ -46,8 +21,8 @@ func online(c *Container) string {
 // Nobody reads, and the clock stands still.
 func TestChangesAreNoticed(t *testing.T) {
 	inModes(t, func(t *testing.T, r *rig) {
-		n := newNotices()
-		c := r.container(ContainerConfig{PID: initTask.TID, Changed: n.call})
+		n := cgrouptest.NewNotices()
+		c := r.container(ContainerConfig{PID: initTask.TID, Changed: n.Call})
 		if err := c.Unwatched(); err != nil {
 			t.Fatal(err)
 		}
@@ -62,12 +37,12 @@ func TestChangesAreNoticed(t *testing.T) {
 			{above, func(v *cgrouptest.Values) { v.Bandwidth.Quota = 400000 }, "3 of 0-3 on 0-1"},
 		} {
 			tt.cgroup.Update(tt.set)
-			n.until(t, tt.want, func() bool { return online(c) == tt.want })
+			n.Until(t, tt.want, func() bool { return online(c) == tt.want })
 		}
 		// The kernel changes the effective set when another file is written.
 		r.cgroup.Update(func(v *cgrouptest.Values) { v.CPUs, v.Mems = "1-2", "1" })
 		r.fake.Write(r.cgroup.File("cpuset", "cpuset.cpus"), "1-2\n")
-		n.until(t, "CPUs", func() bool { return online(c) == "2 of 1-2 on 1" })
+		n.Until(t, "CPUs", func() bool { return online(c) == "2 of 1-2 on 1" })
 	})
 }
 
@@ -84,10 +59,10 @@ func TestHostChangesAreNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, cgroupview.Unified, nil)
-			var all []notices
+			var all []cgrouptest.Notices
 			for range 3 {
-				n := newNotices()
-				c := r.container(ContainerConfig{PID: initTask.TID, Changed: n.call})
+				n := cgrouptest.NewNotices()
+				c := r.container(ContainerConfig{PID: initTask.TID, Changed: n.Call})
 				c.watch.Close() // what is written in the fake cgroup is an event
 				all = append(all, n)
 			}
@@ -115,8 +90,8 @@ func TestHostChangesAreNoticed(t *testing.T) {
 // when it had changed, are sampled with each tick.
 func TestPolledContainers(t *testing.T) {
 	r := newRig(t, cgroupview.Unified, nil)
-	n := newNotices()
-	c := r.onlyRead(n.call, nil)
+	n := cgrouptest.NewNotices()
+	c := r.onlyRead(n.Call, nil)
 	s := r.host.resampler
 	s.mu.Lock()
 	s.containers[c] = struct{}{}

@@ -97,21 +97,22 @@ func (w *world) signal(pid int, s syscall.Signal) bool {
 
 // stop ends the daemon, which by now may be other processes than those that were started.
 func (w *world) stop() error {
-	for deadline := time.Now().Add(commandLimit); ; time.Sleep(poll) {
-		left := w.processes()
-		if len(left) == 0 {
-			return nil
+	var left []int
+	err := eventually("the daemon's processes end", func() bool {
+		if left = w.processes(); len(left) == 0 {
+			return true
 		}
 		if k, err := w.keeper(); err == nil {
 			w.signal(k.PID, syscall.SIGTERM)
 		}
-		if time.Now().After(deadline) {
-			for _, pid := range left {
-				w.signal(pid, syscall.SIGKILL)
-			}
-			return fmt.Errorf("processes %v of the daemon do not end", left)
+		return false
+	})
+	if err != nil {
+		for _, pid := range left {
+			w.signal(pid, syscall.SIGKILL)
 		}
 	}
+	return err
 }
 
 // processes returns those that run one of the programs.

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
 	"cloister/bench/read"
@@ -15,15 +14,7 @@ func TestBenchRead(t *testing.T) {
 	need(t, "runc")
 	t.Cleanup(func() { settled(t) })
 	name := ownName("read")
-	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", name, "-m", "256m", "sleep", "1000")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		sh(t, world.wrapper, "kill", name, "KILL")
-		_ = cmd.Wait()
-	})
+	runUntilTheEnd(t, name, "-m", "256m")
 	var c *api.ContainerDetails
 	eventually(t, "the container has its views", func() bool {
 		var err error

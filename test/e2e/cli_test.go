@@ -101,11 +101,11 @@ func TestRunLeavesNothingWhenItsRuntimeIsKilled(t *testing.T) {
 // containers of `cloister run` on the host in one place.
 func ownName(name string) string { return fmt.Sprintf("%s-%d", name, os.Getpid()) }
 
-func TestListsAndStatus(t *testing.T) {
-	need(t, "runc")
-	t.Cleanup(func() { settled(t) })
-	name := ownName("listed")
-	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", name, "-m", "64m", "sleep", "1000")
+// runUntilTheEnd has `cloister run` start a container, which is killed when the test ends.
+func runUntilTheEnd(t *testing.T, name string, flags ...string) {
+	t.Helper()
+	args := append([]string{"run", "--runtime", "runc", "--name", name}, flags...)
+	cmd := world.sandbox.command(t.Context(), world.cloister, append(args, "sleep", "1000")...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -114,6 +114,13 @@ func TestListsAndStatus(t *testing.T) {
 		sh(t, world.wrapper, "kill", name, "KILL")
 		_ = cmd.Wait()
 	})
+}
+
+func TestListsAndStatus(t *testing.T) {
+	need(t, "runc")
+	t.Cleanup(func() { settled(t) })
+	name := ownName("listed")
+	runUntilTheEnd(t, name, "-m", "64m")
 	var all []api.Container
 	eventually(t, "the container is listed", func() bool {
 		decode(t, cli(t, "ps", "--json"), &all)
