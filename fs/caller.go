@@ -36,12 +36,13 @@ type caller struct {
 	offset, length int64
 }
 
-// A task that wakes the server may be met before it has gone to sleep itself: that often
-// the next look is at once, or after a pause. On a busy machine it takes a while to go.
+// A task that wakes the server may be met before it has gone to sleep itself. The kernel
+// tells nobody when it has: that often the next look is at once, and then after pauses,
+// each twice as long as the one before. On a busy machine it takes a while to go.
 const (
-	runningTries = 8
-	runningWaits = 400
-	runningPause = 50 * time.Microsecond
+	runningTries  = 8
+	runningPauses = 10 // 51 ms in all
+	runningPause  = 50 * time.Microsecond
 )
 
 // callerAt tells what a task does, of which the file system only sees a READ of whole
@@ -95,7 +96,7 @@ func taskState(path string) (callState, error) {
 	}
 	defer unix.Close(fd)
 	var buf [256]byte
-	for try := range runningTries + runningWaits {
+	for try := range runningTries + runningPauses {
 		n, err := unix.Pread(fd, buf[:], 0)
 		if err != nil {
 			return callState{}, err
@@ -109,7 +110,7 @@ func taskState(path string) (callState, error) {
 		if try < runningTries {
 			runtime.Gosched()
 		} else {
-			time.Sleep(runningPause)
+			time.Sleep(runningPause << (try - runningTries))
 		}
 	}
 	return callState{}, errRunning
