@@ -2,7 +2,6 @@ package fs
 
 import (
 	"bytes"
-	"errors"
 	"runtime"
 	"strconv"
 	"strings"
@@ -22,8 +21,7 @@ const (
 	callRead
 	// callSplice moves pages to a pipe, a socket or a file: sendfile(2) and its kin.
 	callSplice
-	// callAhead has the kernel read what may be wanted later, and waits for nothing: it is
-	// a posix_fadvise(2) or its kin, or the task goes on running.
+	// callAhead has the kernel read what may be wanted later, and doesn't wait for it.
 	callAhead
 	// callFault is no system call: the task touched a page of a mapping.
 	callFault
@@ -38,10 +36,10 @@ type caller struct {
 
 // A task that wakes the server may be met before it has gone to sleep itself. The kernel
 // tells nobody when it has: that often the next look is at once, and then after pauses,
-// each twice as long as the one before. On a busy machine it takes a while to go.
+// each twice as long as the one before.
 const (
 	runningTries  = 8
-	runningPauses = 10 // 51 ms in all
+	runningPauses = 6
 	runningPause  = 50 * time.Microsecond
 )
 
@@ -59,13 +57,11 @@ const (
 // So no other request may depend on the goroutine that calls this.
 func callerAt(proc string, tid uint32) caller {
 	dir := proc + "/" + strconv.FormatUint(uint64(tid), 10)
-	state, err := taskState(dir + "/syscall")
-	switch {
-	case errors.Is(err, errRunning):
-		return caller{kind: callAhead}
-	case err != nil:
+	state, ok := taskState(dir + "/syscall")
+	if !ok {
 		return caller{kind: callUnknown}
-	case state.number == noCall:
+	}
+	if state.number == noCall {
 		return caller{kind: callFault}
 	}
 	call := state.call()
@@ -83,29 +79,21 @@ func callerAt(proc string, tid uint32) caller {
 	return caller{kind: callRead, offset: offset, length: call.length(&state.args)}
 }
 
-var (
-	errRunning = errors.New("the task goes on running")
-	errNoState = errors.New("no state of a task")
-)
-
 // taskState reads a file such as /proc/1/syscall.
-func taskState(path string) (callState, error) {
+func taskState(path string) (callState, bool) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return callState{}, err
+		return callState{}, false
 	}
 	defer unix.Close(fd)
 	var buf [256]byte
 	for try := range runningTries + runningPauses {
 		n, err := unix.Pread(fd, buf[:], 0)
 		if err != nil {
-			return callState{}, err
+			return callState{}, false
 		}
 		if text := buf[:n]; !bytes.HasPrefix(text, []byte("running")) {
-			if state, ok := parseState(string(text)); ok {
-				return state, nil
-			}
-			return callState{}, errNoState
+			return parseState(string(text))
 		}
 		if try < runningTries {
 			runtime.Gosched()
@@ -113,7 +101,7 @@ func taskState(path string) (callState, error) {
 			time.Sleep(runningPause << (try - runningTries))
 		}
 	}
-	return callState{}, errRunning
+	return callState{}, false
 }
 
 // noCall is the number of no system call.

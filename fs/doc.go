@@ -44,9 +44,10 @@
 //     pushed file while it changes, and who maps a file that is not leased to them.
 //   - A kept file descriptor is fresh: a read at offset 0 of an open file that was read
 //     before is of new content, as of the kernel's own proc files. So it is at once if
-//     it is direct, and within 100 ms if it is leased.
+//     it is direct, and within 100 ms if it is leased, unless it no longer fits into a page.
 //   - What needs the page cache gets it from a lease. Who has none is refused
-//     sendfile(2) and its kin with EINVAL, and falls back to read(2).
+//     sendfile(2) and its kin with EINVAL, and falls back to read(2). Whoever has mapped
+//     such a file has pages there, which these calls then move as they are.
 //   - One slow render delays nobody but readers of the same slot.
 //   - What one slot's readers can cost is bounded: see slotBudget, slotRenders and
 //     slotWaiting.

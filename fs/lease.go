@@ -38,6 +38,8 @@ type lease struct {
 	// the reply to a READ if it was told meanwhile that the size is another one. Guarded
 	// by mu.
 	invals int
+	// queued says that one of these waits to be sent. Guarded by mu.
+	queued bool
 	// restored says that the holder has not been read since a predecessor was killed.
 	// Guarded by mu.
 	restored bool
@@ -137,8 +139,8 @@ func (l *lease) keepOut() grant {
 }
 
 // close forgets an open file. It reports whether its pages stay in the page cache
-// while others have the file open: the caller must have the kernel drop them, and call
-// arrived.
+// while others have the file open: the caller must have the kernel drop them, as after
+// leaving.
 func (l *lease) close(h memory.Handle) (left bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,15 +157,35 @@ func (l *lease) close(h memory.Handle) (left bool) {
 	return false
 }
 
-// leaving says that the kernel will be told to drop what is not leased. The caller must
-// call arrived.
+// leaving says that what goes to the page cache, or is there, is not leased: the caller
+// must have the kernel drop it, by queue.
 func (l *lease) leaving() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.invals++
 }
 
-// arrived says that the kernel has dropped what a closed file has left, or won't be told.
+// queue reports whether the caller must send a message for what is leaving, and call
+// sending and arrived. If not, there is one that waits to be sent.
+func (l *lease) queue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queued {
+		l.invals--
+		return false
+	}
+	l.queued = true
+	return true
+}
+
+// sending says that the message is for no more than what has left by now.
+func (l *lease) sending() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queued = false
+}
+
+// arrived says that the kernel has dropped what was leaving, or won't be told.
 func (l *lease) arrived() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -237,3 +237,25 @@ func TestLeaseOfWhatCannotBeStored(t *testing.T) {
 		t.Errorf("got %d, want that it is read", got)
 	}
 }
+
+// However often pages leave, one message waits; what leaves after it is sent needs another.
+func TestLeaseQueuesOneMessage(t *testing.T) {
+	var l lease
+	for round := range 2 {
+		for n := range 3 {
+			l.leaving()
+			if sent := l.queue(); sent != (n == 0) {
+				t.Errorf("round %d: message %d is to be sent: %t", round, n, sent)
+			}
+		}
+		l.sending()
+	}
+	if l.invals != 2 {
+		t.Errorf("%d messages are on their way, want 2", l.invals)
+	}
+	l.arrived()
+	l.arrived()
+	if l.invals != 0 || l.queued {
+		t.Errorf("at the end %d messages are on their way, one waits: %t", l.invals, l.queued)
+	}
+}

@@ -99,24 +99,44 @@ const noticeQueue = 1024
 type notice struct {
 	name  string
 	node  nodeID
-	lease *lease // of the node, which is told that the notice has arrived
+	lease *lease // of the node, which is told what becomes of the notice
 }
 
-// arrived is called when the kernel was told, or won't be.
+// sending is called before the kernel is told, arrived when it was or won't be.
+func (n notice) sending() {
+	if n.lease != nil {
+		n.lease.sending()
+	}
+}
+
 func (n notice) arrived() {
 	if n.lease != nil {
 		n.lease.arrived()
 	}
 }
 
+// lost is called when the kernel won't be told.
+func (n notice) lost() {
+	n.sending()
+	n.arrived()
+}
+
+// dropPages has the kernel drop the pages of a file that are leaving. A file has one
+// notice in the queue, however often that happens.
+func (d *device) dropPages(at place) {
+	if l := at.lease(); l.queue() {
+		d.tell(notice{node: at.id, lease: l})
+	}
+}
+
 // tell queues a notice. One that finds the queue full is lost: the kernel then keeps
 // an entry that nobody asks for any more, since no two slots have the same name, or
-// pages that no read(2) but only a sendfile(2) sees.
+// pages that no read(2) sees, but only a sendfile(2) or a mapping.
 func (d *device) tell(n notice) {
 	select {
 	case d.notices <- n:
 	default:
-		n.arrived()
+		n.lost()
 	}
 }
 
@@ -138,9 +158,10 @@ func (d *device) tellQueued(file *os.File) {
 			case n.name != "":
 				_ = notify(fd, invalEntryMessage(rootID, n.name))
 			case turns.isHeld(n.node): // lost, as what finds the queue full
-				n.arrived()
+				n.lost()
 			default:
 				turns.take(n.node, func() {
+					n.sending()
 					_ = d.notifyBy(fd, invalMessage(n.node, 0))
 					n.arrived()
 				}, func() {})

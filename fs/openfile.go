@@ -82,7 +82,7 @@ func (d *device) forgetHandle(at place, h memory.Handle) {
 	}
 	at.slot.publishing.Unlock()
 	if left {
-		d.tell(notice{node: at.id, lease: l})
+		d.dropPages(at)
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 // they lose nothing, and pages of any other are as long as the kernel last heard, which
 // the next sendfile(2) would not ask about. Those who have mapped the file EINVAL would
 // kill: they get the snapshot that the page cache has. It does not stay there for others
-// if it is not known who it was.
+// if it is not known that the caller is one of these: who reads may do so into a mapping,
+// or have read ahead a moment ago.
 func (d *device) readPages(w *worker, req request, at place, h memory.Handle, p pace) bool {
 	l := at.lease()
 	if isLeased(h) {
@@ -32,17 +33,14 @@ func (d *device) readPages(w *worker, req request, at place, h memory.Handle, p 
 		return false
 	}
 	call, leased := d.look(at.slot, req.pid()).kind, l.leased()
-	switch {
-	case call == callSplice:
+	if call == callSplice || call == callAhead && !leased {
 		return d.refuse(w, req, at, unix.EINVAL)
-	case !leased && (call == callAhead || call == callRead): // that one goes around the page cache
-		return d.refuse(w, req, at, unix.EINVAL)
+	}
+	if !leased && call != callFault {
+		l.leaving() // before somebody can be granted a lease
+		defer d.dropPages(at)
 	}
 	d.replyPages(w, req, at, l.pageOwner(h))
-	if !leased && call == callUnknown {
-		l.leaving()
-		d.tell(notice{node: at.id, lease: l})
-	}
 	return true
 }
 

@@ -47,8 +47,8 @@ func (t *turns) take(id nodeID, work, missed func()) {
 	ended := make(chan struct{})
 	t.tasks.Go(func() {
 		work()
-		close(ended)
 		t.end(id)
+		close(ended)
 	})
 	select {
 	case <-ended:
