@@ -23,7 +23,7 @@ type daemonCmd struct {
 	Settings  string        `env:"CLOISTER_SETTINGS" type:"path" default:"${settings}" placeholder:"FILE" help:"The administrator's settings (${default}); without the file the defaults hold."`
 	LogLevel  string        `default:"info" enum:"debug,info,warn,error" help:"Minimum level to log: ${enum}."`
 	LogFormat string        `default:"text" enum:"text,json" help:"Log format: ${enum}."`
-	Watchdog  time.Duration `default:"2s" placeholder:"TIME" help:"Kill and replace the process that serves the views when it hangs for so long (${default})."`
+	Watchdog  time.Duration `default:"2s" placeholder:"TIME" help:"Kill and replace the process that serves the views when it hangs for so long, or up to twice as long (${default})."`
 	Upgrade   string        `placeholder:"PROGRAM" type:"existingfile" help:"Start no daemon, but have the running one go on as PROGRAM, another version of cloister. Containers go on, and reads wait for a moment."`
 	Metrics   string        `name:"metrics-address" env:"CLOISTER_METRICS_ADDRESS" placeholder:"IP:PORT" help:"Serve /metrics there as well as on the control socket: an address of the loopback interface, for example 127.0.0.1:9477."`
 }
@@ -32,7 +32,7 @@ type daemonCmd struct {
 func (*daemonCmd) Help() string {
 	return `The daemon is two processes: a keeper, whose pid "cloister status" shows, and a worker that serves. When the worker is killed or hangs, the keeper starts another one, which goes on where that was.
 
-SIGHUP to the keeper goes on with the program that is at its path by now, as --upgrade does. SIGTERM ends the daemon; containers go on without views, or under systemd wait for the next daemon.
+SIGHUP to the keeper goes on with the program that is at its path by now, as --upgrade does. SIGTERM ends the daemon, and reads of views fail until the next one. When systemd restarts it, they wait instead.
 `
 }
 

@@ -43,6 +43,9 @@ func (c *statusCmd) Run(client *api.Client) error {
 		{"served", served(&s.Served)},
 		{"rendering requests", latency(&s.Served)},
 	}
+	if s.SettingsError != "" {
+		rows = append(rows, []string{"settings", "those of before are in force: " + s.SettingsError})
+	}
 	if s.Upgrade != nil {
 		rows = append(rows, []string{"last upgrade", upgraded(s.Upgrade)})
 	}

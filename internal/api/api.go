@@ -49,6 +49,9 @@ type Status struct {
 	StateDir string   `json:"stateDir"`
 	IDRegion IDRegion `json:"idRegion"`
 	Runtime  Runtime  `json:"runtime"`
+	// SettingsError is why the daemon goes by the settings of before: the file was broken
+	// when the worker was replaced.
+	SettingsError string `json:"settingsError,omitempty"`
 	// Features tells what this host's kernel and runtime can do.
 	Features map[string]bool `json:"features"`
 	// Since is when the service began. Restarts is how often its worker has ended since

@@ -19,7 +19,6 @@ import (
 
 	"cloister/fs"
 	"cloister/internal/api"
-	"cloister/internal/settings"
 	"cloister/internal/sys"
 	"cloister/runtimehook/idrange"
 )
@@ -38,10 +37,6 @@ func (h *host) open() *Daemon {
 	}
 	cfg := h.config()
 	d := &Daemon{Config: cfg, log: cfg.Log}
-	var err error
-	if d.settings, err = settings.Load(cfg.SettingsPath); err != nil {
-		h.t.Fatal(err)
-	}
 	h.t.Cleanup(func() {
 		if err := d.close(); err != nil {
 			h.t.Error(err)

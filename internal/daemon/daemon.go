@@ -39,8 +39,10 @@ type Daemon struct {
 	Config
 	log      zerolog.Logger
 	settings *settings.Settings
-	legacy   legacy
-	runLock  *os.File
+	// settingsError is why these are a predecessor's and not those of the file.
+	settingsError error
+	legacy        legacy
+	runLock       *os.File
 	// stateLock keeps daemons with other run directories from the same ids.
 	stateLock *os.File
 	store     *store
@@ -60,9 +62,6 @@ type Daemon struct {
 // away everything else.
 func Run(ctx context.Context, cfg Config) (err error) {
 	d := &Daemon{Config: cfg, log: cfg.Log, legacy: newLegacy(cfg.Keeper)}
-	if d.settings, err = settings.Load(cfg.SettingsPath); err != nil {
-		return err
-	}
 	address, err := loopbackAddress(cfg.MetricsAddress)
 	if err != nil {
 		return err
@@ -87,6 +86,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 // open takes the directories, mounts the views and adopts the containers.
 func (d *Daemon) open() (err error) {
 	if err := d.openDirs(); err != nil {
+		return err
+	}
+	if err := d.loadSettings(); err != nil {
 		return err
 	}
 	boot, err := bootID()

@@ -21,6 +21,9 @@ func (d *Daemon) status() *api.Status {
 		Runtime:  runtime, Features: d.features(),
 		Since: d.views.since, Memory: residentMemory(), Served: d.views.served(),
 	}
+	if d.settingsError != nil {
+		s.SettingsError = d.settingsError.Error()
+	}
 	if k := d.keeperStatus(); k != nil {
 		s.PID, s.Since, s.Restarts, s.Kills = k.PID, k.Since, k.Restarts, k.Kills
 		if k.LastExit != nil {

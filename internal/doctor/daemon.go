@@ -20,7 +20,7 @@ func settingsFile(h *Host) []Finding {
 	if _, err := settings.Load(path); errors.Is(err, os.ErrPermission) {
 		return unreadable(err)
 	} else if err != nil {
-		return fail("correct the file; the daemon can't start with it", "%v", err)
+		return fail("correct the file, then systemctl reload cloister; no daemon starts with it, and one that runs goes by the settings of before", "%v", err)
 	}
 	if _, err := os.Stat(path); err != nil {
 		return ok("the defaults, without a file %s", h.SettingsPath)

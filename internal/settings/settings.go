@@ -95,14 +95,29 @@ func Default() *Settings {
 // Load reads the file at path over the defaults: a list in the file replaces the
 // default list. A missing file is no error.
 func Load(path string) (*Settings, error) {
-	data, err := os.ReadFile(path)
+	text, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
+}
+
+// Read returns the text of the file at path, that of settings without a key if there is
+// none.
+func Read(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return Default(), nil
+		return []byte("{}"), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
-	s, err := parse(data)
+	return text, nil
+}
+
+// Parse is Load of the text of a file.
+func Parse(path string, text []byte) (*Settings, error) {
+	s, err := parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("settings %s: %w", path, err)
 	}
@@ -131,6 +146,8 @@ func locate(data []byte, err error) error {
 		return fmt.Errorf("%s: %w", position(data, syntax.Offset), err)
 	case errors.As(err, &typ):
 		return fmt.Errorf("%s: %w", position(data, typ.Offset), err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%s: %w", position(data, int64(len(data))), err)
 	}
 	return err
 }

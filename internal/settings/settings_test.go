@@ -38,6 +38,7 @@ func TestLoadReplacesOnlyWhatIsGiven(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"empty", ``, "EOF"},
+		{"cut off", "{\"cloister\": {\n", "line 2, column 1: unexpected EOF"},
 		{"trailing comma", "{\n \"cloister\": {},\n}", "line 3, column 2"},
 		{"unknown key", `{"cloister": {"restrictedPaths": []}}`, `unknown field "restrictedPaths"`},
 		{"wrong type", "{\"cloister\":\n {\"devices\": \"/dev/fuse\"}}", "line 2"},

@@ -144,13 +144,10 @@ func (m *manager) command(args ...string) (cmd *exec.Cmd, ready int) {
 // A restart of the service is not one for containers: reads that come meanwhile wait.
 func TestServiceRestart(t *testing.T) {
 	need(t, "runc")
-	dir, m := shortDir(t), newManager(t)
-	runDir, settings := filepath.Join(dir, "run"), filepath.Join(dir, "settings.json")
-	write1(t, settings, `{"cloister": {"idRegion": {"start": 2050000000, "size": 655360}}}`)
-	args := []string{"daemon", "--run-dir", runDir, "--state-dir", filepath.Join(dir, "state"), "--settings", settings}
+	m, dir := newManager(t), shortDir(t)
+	args, client := argsBelow(t, dir)
 	service := m.start(args...)
 	t.Cleanup(func() { terminate(t, service); unmountBelow(t, dir) })
-	client := api.NewClient(runDir)
 	pid := runBelow(t, client)
 	for _, end := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
 		before, err := client.Status()
@@ -165,17 +162,83 @@ func TestServiceRestart(t *testing.T) {
 			_ = unix.Kill(before.WorkerPID, end) // as KillMode=mixed does; it may have ended
 		}
 		text := make(chan string, 1)
-		go func() {
-			out, err := exec.Command("head", "-1", fmt.Sprintf("/proc/%d/root/proc/meminfo", pid)).CombinedOutput()
-			text <- fmt.Sprint(string(out), err)
-		}()
+		go func() { text <- memTotal(pid) }()
 		service = m.start(args...)
-		if got, want := <-text, "MemTotal:          65536 kB\n<nil>"; got != want {
-			t.Errorf("after %v: got %q, want %q", end, got, want)
+		if got := <-text; got != total64m {
+			t.Errorf("after %v: got %q, want %q", end, got, total64m)
 		}
 		if s, err := client.Status(); err != nil || s.PID != service.Process.Pid || s.WorkerPID == before.WorkerPID || s.Containers != 1 {
 			t.Errorf("after %v: got %+v, %v", end, s, err)
 		}
+	}
+}
+
+// settingsBelow are those of a daemon beside the tests' own.
+const settingsBelow = `{"cloister": {"idRegion": {"start": 2050000000, "size": 655360}}}`
+
+// argsBelow are those of a daemon with all directories and settings below dir.
+func argsBelow(t *testing.T, dir string) (args []string, client *api.Client) {
+	t.Helper()
+	runDir, settings := filepath.Join(dir, "run"), filepath.Join(dir, settingsFile)
+	write1(t, settings, settingsBelow)
+	return []string{
+		"daemon", "--run-dir", runDir, "--state-dir", filepath.Join(dir, "state"), "--settings", settings,
+	}, api.NewClient(runDir)
+}
+
+const settingsFile = "settings.json"
+
+// total64m is memTotal in a container of 64 MiB.
+const total64m = "MemTotal:          65536 kB\n<nil>"
+
+// memTotal is what the container of a process shows, and an error.
+func memTotal(pid int) string {
+	out, err := exec.Command("head", "-1", fmt.Sprintf("/proc/%d/root/proc/meminfo", pid)).CombinedOutput()
+	return fmt.Sprint(string(out), err)
+}
+
+// Settings that somebody breaks while the daemon runs keep no container's views from
+// going on: they count once they are mended.
+func TestBrokenSettings(t *testing.T) {
+	need(t, "runc")
+	m, dir := newManager(t), shortDir(t)
+	args, client := argsBelow(t, dir)
+	service := m.start(args...)
+	t.Cleanup(func() { terminate(t, service); unmountBelow(t, dir) })
+	pid := runBelow(t, client)
+	settings := filepath.Join(dir, settingsFile)
+	write1(t, settings, `{"cloister": {"idRegion": {"start": 1`)
+	for what, end := range map[string]func(s *api.Status){
+		"the worker's end": func(s *api.Status) { _ = unix.Kill(s.WorkerPID, unix.SIGKILL) },
+		"a restart": func(*api.Status) {
+			terminate(t, service)
+			service = m.start(args...)
+		},
+	} {
+		before, err := client.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(before)
+		if got := memTotal(pid); got != total64m {
+			t.Errorf("after %s: got %q, want %q", what, got, total64m)
+		}
+		now, err := client.Status()
+		if err != nil || now.WorkerPID == before.WorkerPID || now.IDRegion != before.IDRegion || now.Containers != 1 ||
+			!strings.Contains(now.SettingsError, settings+": line 1") {
+			t.Errorf("after %s: got %+v, %v", what, now, err)
+		}
+	}
+	write1(t, settings, settingsBelow)
+	if err := service.Process.Signal(unix.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the settings count", func() bool {
+		s, err := client.Status()
+		return err == nil && s.SettingsError == ""
+	})
+	if got := memTotal(pid); got != total64m {
+		t.Errorf("at the end: got %q, want %q", got, total64m)
 	}
 }
 
