@@ -47,7 +47,8 @@
 //     it is direct, and within 100 ms if it is leased, unless it no longer fits into a page.
 //   - What needs the page cache gets it from a lease. Who has none is refused
 //     sendfile(2) and its kin with EINVAL, and falls back to read(2). Whoever has mapped
-//     such a file has pages there, which these calls then move as they are.
+//     such a file, or just read ahead, has pages there, which these calls then move as
+//     they are.
 //   - One slow render delays nobody but readers of the same slot.
 //   - What one slot's readers can cost is bounded: see slotBudget, slotRenders and
 //     slotWaiting.
