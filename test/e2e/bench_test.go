@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"cloister/bench/read"
-	"cloister/internal/api"
 )
 
 func TestBenchRead(t *testing.T) {
@@ -15,12 +14,6 @@ func TestBenchRead(t *testing.T) {
 	t.Cleanup(func() { settled(t) })
 	name := ownName("read")
 	runUntilTheEnd(t, name, "-m", "256m")
-	var c *api.ContainerDetails
-	eventually(t, "the container has its views", func() bool {
-		var err error
-		c, err = world.daemon.client.Container(name)
-		return err == nil && len(c.Views) > 0
-	})
 	status, err := world.daemon.client.Status()
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -101,12 +102,17 @@ func TestRunLeavesNothingWhenItsRuntimeIsKilled(t *testing.T) {
 // containers of `cloister run` on the host in one place.
 func ownName(name string) string { return fmt.Sprintf("%s-%d", name, os.Getpid()) }
 
-// runUntilTheEnd has `cloister run` start a container, which is killed when the test ends.
+// runUntilTheEnd has `cloister run` start a container, whose program has begun when it
+// returns, and which is killed when the test ends.
 func runUntilTheEnd(t *testing.T, name string, flags ...string) {
 	t.Helper()
 	args := append([]string{"run", "--runtime", "runc", "--name", name}, flags...)
-	cmd := world.sandbox.command(t.Context(), world.cloister, append(args, "sleep", "1000")...)
+	cmd := world.sandbox.command(t.Context(), world.cloister, append(args, "sh", "-c", "echo begun; exec sleep 1000")...)
 	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +120,9 @@ func runUntilTheEnd(t *testing.T, name string, flags ...string) {
 		sh(t, world.wrapper, "kill", name, "KILL")
 		_ = cmd.Wait()
 	})
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "begun\n" {
+		t.Fatalf("container %s says %q: %v", name, line, err)
+	}
 }
 
 func TestListsAndStatus(t *testing.T) {
@@ -122,10 +131,10 @@ func TestListsAndStatus(t *testing.T) {
 	name := ownName("listed")
 	runUntilTheEnd(t, name, "-m", "64m")
 	var all []api.Container
-	eventually(t, "the container is listed", func() bool {
-		decode(t, cli(t, "ps", "--json"), &all)
-		return len(all) == 1 && len(all[0].Views) > 0
-	})
+	decode(t, cli(t, "ps", "--json"), &all)
+	if len(all) != 1 || len(all[0].Views) == 0 {
+		t.Fatalf("got %+v, want the container with its views", all)
+	}
 	c := all[0]
 	if c.ID != name || c.Name != name || c.PID == 0 || c.UIDStart < 100000 || c.Size != 65536 || c.Engine != "cloister" ||
 		!strings.HasSuffix(c.Runtime, "runc") || c.Cgroup == "" || c.CreatedAt.IsZero() {
