@@ -76,6 +76,12 @@ func (s leases) kernelSize(file int) int {
 	return 0
 }
 
+// renewable reports whether the holder of a file's lease may get new content.
+func (s leases) renewable(file int) bool {
+	l := s[file].Load()
+	return l != nil && l.renewable()
+}
+
 // pages are the holder's in the page cache.
 type pages uint8
 
@@ -297,6 +303,13 @@ func (l *lease) mayGrow() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.restored
+}
+
+// renewable reports whether the holder has no pages any more, or is about to lose them.
+func (l *lease) renewable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.holder.FH() != 0 && (l.pages == leaving || l.pages == dropped)
 }
 
 // renew gives the holder new content, unless its pages are in the page cache again.
