@@ -18,8 +18,9 @@ import (
 	"cloister/internal/sys"
 )
 
-// Timeout bounds every call: an engine must hear soon that the daemon is stuck.
-const Timeout = 2 * time.Second
+// Timeout bounds every call: an engine must hear soon that the daemon is stuck. It is
+// longer than the keeper takes to replace a worker that hangs, which is 2 to 4 s.
+const Timeout = 5 * time.Second
 
 // ErrNoDaemon is wrapped by the errors that mean that no daemon answers.
 var ErrNoDaemon = errors.New("no answer from the cloister daemon")
