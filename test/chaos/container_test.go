@@ -107,7 +107,29 @@ func (w *world) runtime(c *container, args ...string) (string, error) {
 // remove ends a container.
 func (w *world) remove(c *container) error {
 	_, err := w.runtime(c, "delete", "--force", c.ID)
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, w.doing(c))
+	}
 	return errors.Join(err, os.RemoveAll(c.dir))
+}
+
+// doing says what the processes of a container are doing in the kernel.
+func (w *world) doing(c *container) string {
+	var out strings.Builder
+	for _, dir := range w.cgroupDirs() {
+		pids, _ := os.ReadFile(filepath.Join(dir, c.ID, "cgroup.procs"))
+		for pid := range strings.FieldsSeq(string(pids)) {
+			tasks, _ := filepath.Glob(filepath.Join("/proc", pid, "task", "*"))
+			for _, task := range tasks {
+				fmt.Fprintf(&out, "%s of %s:\n", task, dir)
+				for _, file := range []string{"stat", "syscall", "stack"} {
+					text, err := os.ReadFile(filepath.Join(task, file))
+					fmt.Fprintf(&out, "%s: %s%v\n", file, text, err)
+				}
+			}
+		}
+	}
+	return out.String()
 }
 
 // churn makes, uses and removes containers until stop is closed, and returns how many. All
