@@ -2,7 +2,6 @@ package fs
 
 import (
 	"math/bits"
-	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -61,25 +60,15 @@ func (d *device) getAttr(w *worker, req request, p pace) bool {
 	}
 	var out fuse.AttrOut
 	var ok bool
-	out.SetTimeout(d.sb.attrTime(at)) // before it is measured
 	if out.Attr, ok = d.sb.measured(at, p); !ok {
 		return false
 	}
+	out.SetTimeout(cacheTime)
 	d.write(w.reply.attr(req, &out))
 	if open {
 		h.SetFlags(flagGrown, 0)
 	}
 	return true
-}
-
-// attrTime returns how long the kernel may keep attributes that are measured after this.
-// Not at all if another request may get a reader longer content now: of two replies the
-// kernel believes the one that it takes first, which may be the one with the old size.
-func (b *superblock) attrTime(p place) time.Duration {
-	if p.isFile() && !b.pushed() && p.slot.leases.renewable(p.node.file) {
-		return 0
-	}
-	return cacheTime
 }
 
 // attrHandle finds the open file that a GETATTR was sent for.
@@ -131,7 +120,7 @@ func (b *superblock) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 	if in.Valid&(fuse.FATTR_MODE|fuse.FATTR_UID|fuse.FATTR_GID) != 0 {
 		return fuse.EPERM
 	}
-	out.SetTimeout(b.attrTime(p))
 	out.Attr = b.attr(p)
+	out.SetTimeout(cacheTime)
 	return fuse.OK
 }

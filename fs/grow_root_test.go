@@ -16,7 +16,7 @@ import (
 // Content that has grown is read to its end by who keeps the file open, also while others
 // ask for the file's size and are told the old one.
 func TestGrowsBetweenReads(t *testing.T) {
-	const changes = 60
+	const changes = 30
 	for _, askers := range []int{0, 4} {
 		t.Run(fmt.Sprintf("%d ask", askers), func(t *testing.T) {
 			f, err := os.Open(meminfo(mountTest(t, growing())))

@@ -47,6 +47,9 @@ type lease struct {
 	// the page cache. Guarded by mu.
 	shown bool
 	swept bool // guarded by mu; since the holder has opened the file
+	// told says that somebody was told the size of the holder's content since its pages
+	// were on their way out: it may be the old one soon. Guarded by mu.
+	told bool
 	// size is at least the size that the kernel has, 0 if that is unknown. Guarded
 	// by mu.
 	//
@@ -74,12 +77,6 @@ func (s leases) kernelSize(file int) int {
 		return l.kernelSize()
 	}
 	return 0
-}
-
-// renewable reports whether the holder of a file's lease may get new content.
-func (s leases) renewable(file int) bool {
-	l := s[file].Load()
-	return l != nil && l.renewable()
 }
 
 // pages are the holder's in the page cache.
@@ -231,6 +228,7 @@ func (l *lease) kernelSize() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.holder.FH() != 0 {
+		l.told = l.told || l.pages == leaving || l.pages == dropped
 		return l.holder.Len()
 	}
 	return l.size
@@ -266,7 +264,7 @@ func (l *lease) sweep(h memory.Handle, before time.Duration) bool {
 	if l.holder != h || l.pages != cached || l.since > before {
 		return false
 	}
-	l.pages, l.size, l.swept = leaving, 0, true
+	l.pages, l.size, l.swept, l.told = leaving, 0, true, false
 	l.invals++
 	return true
 }
@@ -305,25 +303,19 @@ func (l *lease) mayGrow() bool {
 	return !l.restored
 }
 
-// renewable reports whether the holder has no pages any more, or is about to lose them.
-func (l *lease) renewable() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.holder.FH() != 0 && (l.pages == leaving || l.pages == dropped)
-}
-
-// renew gives the holder new content, unless its pages are in the page cache again.
-func (l *lease) renew(h memory.Handle, publish func() error) (renewed bool, err error) {
+// renew gives the holder new content, unless its pages are in the page cache again. told
+// is that of the lease.
+func (l *lease) renew(h memory.Handle, publish func() error) (renewed, told bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.holder != h || l.pages != dropped {
-		return false, nil
+		return false, false, nil
 	}
 	if err := publish(); err != nil {
-		return false, err
+		return false, false, err
 	}
 	l.pages = awaited
-	return true, nil
+	return true, l.told, nil
 }
 
 // leased reports whether the page cache has what is leased.

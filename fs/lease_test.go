@@ -10,6 +10,7 @@ import (
 
 // leaseScript is a sequence of what happens to one file.
 type leaseScript struct {
+	told    bool // by the last renew
 	t       *testing.T
 	l       *lease
 	m       *memory.Memory
@@ -75,7 +76,8 @@ func (s *leaseScript) fill(name string) { s.l.fill(s.handles[name], s.now) }
 func (s *leaseScript) renew(name string, length int, want bool) {
 	s.t.Helper()
 	h := s.handles[name]
-	got, err := s.l.renew(h, func() error { return h.Publish(make([]byte, length)) })
+	got, told, err := s.l.renew(h, func() error { return h.Publish(make([]byte, length)) })
+	s.told = told
 	if err != nil || got != want {
 		s.t.Errorf("renew %s: got %v, %v, want %v", name, got, err, want)
 	}
@@ -170,13 +172,28 @@ func TestLease(t *testing.T) {
 				s.t.Error("pages that are there count as dropped")
 			}
 		},
+		"told of the old size": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			for length, asks := range []bool{false, true, false} {
+				s.fill("a")
+				s.size(s.handles["a"].Len()) // the kernel forgets that with the pages
+				s.now += sweepAge
+				s.sweep("a", true)
+				if asks {
+					s.size(s.handles["a"].Len())
+				}
+				if s.renew("a", 200+length, true); s.told != asks {
+					s.t.Errorf("told %v, want %v", s.told, asks)
+				}
+			}
+		},
 		"a render that fails": func(s *leaseScript) {
 			s.open("a", 100, byRead)
 			s.fill("a")
 			s.now += sweepAge
 			s.sweep("a", true)
 			broken := errors.New("broken")
-			if _, err := s.l.renew(s.handles["a"], func() error { return broken }); !errors.Is(err, broken) {
+			if _, _, err := s.l.renew(s.handles["a"], func() error { return broken }); !errors.Is(err, broken) {
 				s.t.Errorf("got %v, want the error", err)
 			}
 			s.size(100)

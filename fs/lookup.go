@@ -17,8 +17,8 @@ func (b *superblock) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, o
 		return st
 	}
 	out.NodeId = uint64(p.id)
-	out.SetAttrTimeout(b.attrTime(p))
 	out.Attr, _ = b.measured(p, slow)
+	out.SetAttrTimeout(cacheTime)
 	out.SetEntryTimeout(cacheTime)
 	if b.pushed() {
 		p.slot.knows(p.id)

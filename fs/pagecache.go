@@ -75,16 +75,18 @@ func (d *device) refresh(w *worker, req request, at place, h memory.Handle) {
 	}
 	// The reply to a GETATTR tells of a larger size, and would not be believed after
 	// this. Who is killed in between has told that there is one.
-	grows := len(content) > old && req.opcode() != opGetAttr
-	if grows {
+	grows, byReply := len(content) > old, req.opcode() == opGetAttr
+	if grows && !byReply {
 		h.SetFlags(0, flagGrown)
 		d.invalAttr(at.id)
 	}
-	renewed, err := at.lease().renew(h, func() error { return d.publish(at.slot, h, content) })
+	renewed, told, err := at.lease().renew(h, func() error { return d.publish(at.slot, h, content) })
 	if err != nil || !renewed {
 		return
 	}
-	if grows { // somebody may have asked meanwhile
+	// Of two replies the kernel believes the one that it takes first. If that may be one
+	// with the old size it is to ask once more, where its read of the old size ends.
+	if grows && (told || !byReply) {
 		d.invalAttr(at.id)
 	}
 	d.sb.stats.renewed(at.node.file)
