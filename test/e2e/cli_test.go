@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -107,21 +108,30 @@ func ownName(name string) string { return fmt.Sprintf("%s-%d", name, os.Getpid()
 func runUntilTheEnd(t *testing.T, name string, flags ...string) {
 	t.Helper()
 	args := append([]string{"run", "--runtime", "runc", "--name", name}, flags...)
-	cmd := world.sandbox.command(t.Context(), world.cloister, append(args, "sh", "-c", "echo begun; exec sleep 1000")...)
+	begin(t, args, func() { sh(t, world.wrapper, "kill", name, "KILL") })
+}
+
+// begin runs a container by a `cloister run` of flags, and waits until its program has
+// begun: before that its first process has the host's files. kill ends it with the test.
+func begin(t *testing.T, flags []string, kill func()) {
+	t.Helper()
+	cmd := world.sandbox.command(context.Background(), world.cloister,
+		append(flags, "--", "sh", "-c", "echo begun; exec sleep 1000")...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		sh(t, world.wrapper, "kill", name, "KILL")
-		_ = cmd.Wait()
+		kill()
+		_ = cmd.Wait() // it was killed
 	})
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "begun\n" {
-		t.Fatalf("container %s says %q: %v", name, line, err)
+		_ = cmd.Process.Kill() // there may be no container to kill
+		t.Fatalf("the container says %q: %v", line, err)
 	}
 }
 

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -144,31 +143,49 @@ func (m *manager) command(args ...string) (cmd *exec.Cmd, ready int) {
 // A restart of the service is not one for containers: reads that come meanwhile wait.
 func TestServiceRestart(t *testing.T) {
 	need(t, "runc")
-	m, dir := newManager(t), shortDir(t)
-	args, client := argsBelow(t, dir)
-	service := m.start(args...)
-	t.Cleanup(func() { terminate(t, service); unmountBelow(t, dir) })
-	pid := runBelow(t, client)
+	b := serveBelow(t, shortDir(t))
 	for _, end := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		before, err := client.Status()
+		before, err := b.client.Status()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := service.Process.Signal(end); err != nil {
+		if err := b.service.Process.Signal(end); err != nil {
 			t.Fatal(err)
 		}
-		_ = service.Wait() // one that is killed has no status
+		_ = b.service.Wait() // one that is killed has no status
 		if end == unix.SIGKILL {
 			_ = unix.Kill(before.WorkerPID, end) // as KillMode=mixed does; it may have ended
 		}
 		text := make(chan string, 1)
-		go func() { text <- memTotal(pid) }()
-		service = m.start(args...)
+		go func() { text <- memTotal(b.pid) }()
+		b.restart()
 		if got := <-text; got != total64m {
 			t.Errorf("after %v: got %q, want %q", end, got, total64m)
 		}
-		if s, err := client.Status(); err != nil || s.PID != service.Process.Pid || s.WorkerPID == before.WorkerPID || s.Containers != 1 {
+		if s, err := b.client.Status(); err != nil || s.PID != b.service.Process.Pid || s.WorkerPID == before.WorkerPID || s.Containers != 1 {
 			t.Errorf("after %v: got %+v, %v", end, s, err)
+		}
+	}
+}
+
+// A worker that hangs is replaced, and calls that come meanwhile are answered: on a
+// connection that it has accepted, and on a new one.
+func TestHungWorker(t *testing.T) {
+	need(t, "runc")
+	b := serveBelow(t, shortDir(t))
+	for what, client := range map[string]*api.Client{"kept": b.client, "new": api.NewClient(b.client.RunDir())} {
+		before, err := b.client.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Kill(before.WorkerPID, unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := client.Status(); err != nil || s.WorkerPID == before.WorkerPID || s.Kills != before.Kills+1 || s.Containers != 1 {
+			t.Errorf("%s connection: got %+v, %v", what, s, err)
+		}
+		if got := memTotal(b.pid); got != total64m {
+			t.Errorf("%s connection: got %q, want %q", what, got, total64m)
 		}
 	}
 }
@@ -201,76 +218,76 @@ func memTotal(pid int) string {
 // going on: they count once they are mended.
 func TestBrokenSettings(t *testing.T) {
 	need(t, "runc")
-	m, dir := newManager(t), shortDir(t)
-	args, client := argsBelow(t, dir)
-	service := m.start(args...)
-	t.Cleanup(func() { terminate(t, service); unmountBelow(t, dir) })
-	pid := runBelow(t, client)
+	dir := shortDir(t)
+	b := serveBelow(t, dir)
 	settings := filepath.Join(dir, settingsFile)
 	write1(t, settings, `{"cloister": {"idRegion": {"start": 1`)
 	for what, end := range map[string]func(s *api.Status){
 		"the worker's end": func(s *api.Status) { _ = unix.Kill(s.WorkerPID, unix.SIGKILL) },
 		"a restart": func(*api.Status) {
-			terminate(t, service)
-			service = m.start(args...)
+			terminate(t, b.service)
+			b.restart()
 		},
 	} {
-		before, err := client.Status()
+		before, err := b.client.Status()
 		if err != nil {
 			t.Fatal(err)
 		}
 		end(before)
-		if got := memTotal(pid); got != total64m {
+		if got := memTotal(b.pid); got != total64m {
 			t.Errorf("after %s: got %q, want %q", what, got, total64m)
 		}
-		now, err := client.Status()
+		now, err := b.client.Status()
 		if err != nil || now.WorkerPID == before.WorkerPID || now.IDRegion != before.IDRegion || now.Containers != 1 ||
 			!strings.Contains(now.SettingsError, settings+": line 1") {
 			t.Errorf("after %s: got %+v, %v", what, now, err)
 		}
 	}
 	write1(t, settings, settingsBelow)
-	if err := service.Process.Signal(unix.SIGHUP); err != nil {
+	if err := b.service.Process.Signal(unix.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the settings count", func() bool {
-		s, err := client.Status()
+		s, err := b.client.Status()
 		return err == nil && s.SettingsError == ""
 	})
-	if got := memTotal(pid); got != total64m {
+	if got := memTotal(b.pid); got != total64m {
 		t.Errorf("at the end: got %q, want %q", got, total64m)
 	}
 }
 
-// runBelow runs a container below another daemon until the end of the test, and returns
-// the pid of its init.
-func runBelow(t *testing.T, client *api.Client) (pid int) {
-	t.Helper()
-	cmd := world.sandbox.command(context.Background(), world.cloister, "--run-dir", client.RunDir(),
-		"run", "--runtime", "runc", "--name", ownName("below"), "-m", "64m", "--", "sleep", "1000")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { // also if it never came up
-		if pid == 0 {
-			_ = cmd.Process.Kill()
-		} else {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		_ = cmd.Wait()
-		eventually(t, "the container is gone", func() bool { s, err := client.Status(); return err == nil && s.Containers == 0 })
-	})
-	eventually(t, "the container runs", func() bool {
-		all, err := client.Containers()
-		if err != nil || len(all) != 1 || len(all[0].Views) == 0 {
-			return false
-		}
-		pid = all[0].PID
-		return true
-	})
-	return pid
+// besideService is a service beside the tests' own daemon, with one container of 64 MiB.
+type besideService struct {
+	*manager
+	args    []string
+	client  *api.Client
+	service *exec.Cmd
+	pid     int // of the container's init
 }
+
+// serveBelow starts both; they end with the test.
+func serveBelow(t *testing.T, dir string) *besideService {
+	t.Helper()
+	b := &besideService{manager: newManager(t)}
+	b.args, b.client = argsBelow(t, dir)
+	b.restart()
+	t.Cleanup(func() { terminate(t, b.service); unmountBelow(t, dir) })
+	flags := []string{"--run-dir", b.client.RunDir(), "run", "--runtime", "runc", "--name", ownName("below"), "-m", "64m"}
+	begin(t, flags, func() {
+		if b.pid != 0 {
+			_ = unix.Kill(b.pid, unix.SIGKILL)
+		}
+		eventually(t, "the container is gone", func() bool { s, err := b.client.Status(); return err == nil && s.Containers == 0 })
+	})
+	all, err := b.client.Containers()
+	if err != nil || len(all) != 1 {
+		t.Fatalf("got %+v, %v, want one container", all, err)
+	}
+	b.pid = all[0].PID
+	return b
+}
+
+func (b *besideService) restart() { b.service = b.start(b.args...) }
 
 // terminate ends a service that hands over.
 func terminate(t *testing.T, service *exec.Cmd) {
