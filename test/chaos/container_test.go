@@ -113,21 +113,26 @@ func (w *world) remove(c *container) error {
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
-// doing says what the processes of a container are doing in the kernel.
+// doing says what the processes of a container are doing in the kernel, and all others
+// that no signal ends now: one of them may have what they wait for.
 func (w *world) doing(c *container) string {
-	var out strings.Builder
+	inside := map[string]bool{}
 	for _, dir := range w.cgroupDirs() {
 		pids, _ := os.ReadFile(filepath.Join(dir, c.ID, "cgroup.procs"))
 		for pid := range strings.FieldsSeq(string(pids)) {
-			tasks, _ := filepath.Glob(filepath.Join("/proc", pid, "task", "*"))
-			for _, task := range tasks {
-				fmt.Fprintf(&out, "%s of %s:\n", task, dir)
-				for _, file := range []string{"stat", "syscall", "stack"} {
-					text, err := os.ReadFile(filepath.Join(task, file))
-					fmt.Fprintf(&out, "%s: %s%v\n", file, text, err)
-				}
-			}
+			inside[pid] = true
 		}
+	}
+	var out strings.Builder
+	tasks, _ := filepath.Glob("/proc/[0-9]*/task/*") // the pattern is right
+	for _, task := range tasks {
+		stat, _ := os.ReadFile(filepath.Join(task, "stat")) // who is gone says nothing
+		if pid := strings.Split(task, "/")[2]; !inside[pid] && !bytes.Contains(stat, []byte(") D ")) {
+			continue
+		}
+		call, _ := os.ReadFile(filepath.Join(task, "syscall"))
+		stack, _ := os.ReadFile(filepath.Join(task, "stack"))
+		fmt.Fprintf(&out, "%s%s%s", stat, call, stack)
 	}
 	return out.String()
 }
