@@ -78,21 +78,8 @@ func TestReadersOfEveryHabit(t *testing.T) {
 						return isPrivateMapping(habit) || apart(habit)
 					}))
 				}
-				for _, got := range readBeside(t, s, tasksOf(task, isPrivateMapping)) {
-					if wantsPages(got.Habit) { // beside who reads ahead
-						got.Torn = 0
-					}
-					checkResult(t, got)
-				}
 			})
 		}
-	}
-}
-
-func checkResult(t *testing.T, got fstest.Result) {
-	t.Helper()
-	if err := got.Err(); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -184,20 +171,10 @@ func TestDroppedPages(t *testing.T) {
 	readTogether(t, s, tasks)
 }
 
-// readTogether is readBeside whose readers must all have read well.
+// readTogether does tasks in processes of their own, some at a time. If they don't end
+// it aborts the connection: nothing else ends those who wait for a reply of a thread
+// that waits for itself.
 func readTogether(t *testing.T, s *Server, tasks []fstest.Task) []fstest.Result {
-	t.Helper()
-	results := readBeside(t, s, tasks)
-	for _, got := range results {
-		checkResult(t, got)
-	}
-	return results
-}
-
-// readBeside does tasks in processes of their own, some at a time. If they don't end it aborts
-// the connection: nothing else ends those who wait for a reply of a thread that waits for
-// itself.
-func readBeside(t *testing.T, s *Server, tasks []fstest.Task) []fstest.Result {
 	t.Helper()
 	const atOnce = 8
 	ctx, cancel := context.WithTimeout(t.Context(), readersTimeout)
@@ -217,6 +194,9 @@ func readBeside(t *testing.T, s *Server, tasks []fstest.Task) []fstest.Result {
 			free <- struct{}{}
 			defer func() { <-free }()
 			result, err := task.Run(ctx)
+			if err == nil {
+				err = result.Err()
+			}
 			if err != nil {
 				t.Error(err)
 			}
