@@ -70,7 +70,8 @@ func (d *device) open(w *worker, req request, p pace) bool {
 func (d *device) lend(w *worker, at place, h memory.Handle, flags uint32, now time.Duration) uint32 {
 	b, length := d.sb, h.Len()
 	leasable := b.leasable(at) && flags&unix.O_DIRECT == 0 && now >= d.settles
-	grant := at.lease().open(h, length, leasable, now, func() bool { return d.storePages(w, at.id, h) })
+	grant := at.lease().open(h, length, leasable, now, func() bool { return d.storePages(w, at.id, h) },
+		func(other bool) { b.resizedAlone(at, length, other) })
 	if grant == byStore || grant == byRead {
 		b.stats.opened(at.node.file, leased)
 	} else {
@@ -87,13 +88,6 @@ func (d *device) lend(w *worker, at place, h memory.Handle, flags uint32, now ti
 	case beside:
 		b.resized(at, length)
 		return openDirect
-	case anew:
-		size := &at.slot.sizes[at.node.file]
-		size.set(length)
-		d.invalAttr(at.id)
-		d.growSize(at.id, size.bytes())
-	case alone:
-		b.resized(at, length)
 	}
 	return fuse.FOPEN_DIRECT_IO
 }

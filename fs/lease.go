@@ -101,14 +101,13 @@ const (
 	// file open, or somebody has.
 	alone
 	beside
-	// anew is alone, and the size that the kernel has is that of other content.
-	anew
 )
 
 // open counts an open file, and makes it the holder if it can be. It calls store to put
-// the content into the page cache, under the lock: as long as nobody else can open the
-// file there is no READ of it which store would wait for.
-func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Duration, store func() bool) grant {
+// the content into the page cache, or for who has the file alone resized to tell the size:
+// other says that the kernel may have that of other content. It does so under the lock: as
+// long as nobody else can open the file there is no READ of it which they would wait for.
+func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Duration, store func() bool, resized func(other bool)) grant {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opens++
@@ -116,7 +115,9 @@ func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Durati
 	case l.opens > 1:
 		return beside
 	case !leasable || length == 0 || length > maxLeased || l.invals > 0:
-		return l.keepOut()
+		resized(!l.shown)
+		l.size, l.shown = 0, true
+		return alone
 	}
 	l.holder, l.since, l.swept, l.shown, l.restored = h, now, false, false, false
 	// Even what is asked for once more makes the file long enough: sendfile(2) goes by
@@ -129,16 +130,6 @@ func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Durati
 	h.SetFlags(0, flagLeased|flagFilled)
 	l.pages, l.size = cached, length
 	return byStore
-}
-
-// keepOut opens around the page cache. Precondition: l.mu is held.
-func (l *lease) keepOut() grant {
-	l.size = 0
-	if l.shown {
-		return alone
-	}
-	l.shown = true
-	return anew
 }
 
 // close forgets an open file. It reports whether its pages stay in the page cache
@@ -227,7 +218,7 @@ func (l *lease) withdraw(h memory.Handle) {
 func (l *lease) kernelSize() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.holder.FH() != 0 {
+	if isLeased(l.holder) {
 		l.told = l.told || l.pages == leaving || l.pages == dropped
 		return l.holder.Len()
 	}

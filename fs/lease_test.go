@@ -11,6 +11,7 @@ import (
 // leaseScript is a sequence of what happens to one file.
 type leaseScript struct {
 	told    bool // by the last renew
+	other   bool // by the last open: the kernel may have the size of other content
 	t       *testing.T
 	l       *lease
 	m       *memory.Memory
@@ -38,8 +39,19 @@ func (s *leaseScript) open(name string, length int, want grant) {
 		s.t.Fatal(err)
 	}
 	s.handles[name] = h
-	if got := s.l.open(h, length, true, s.now, func() bool { return true }); got != want {
+	s.other = false
+	resized := func(other bool) { s.other = other }
+	if got := s.l.open(h, length, true, s.now, func() bool { return true }, resized); got != want {
 		s.t.Errorf("open %s with %d bytes: got %d, want %d", name, length, got, want)
+	}
+}
+
+// alone opens around the page cache.
+func (s *leaseScript) alone(name string, length int, other bool) {
+	s.t.Helper()
+	s.open(name, length, alone)
+	if s.other != other {
+		s.t.Errorf("open %s with %d bytes: the kernel has the size of other content: got %v, want %v", name, length, s.other, other)
 	}
 }
 
@@ -119,23 +131,23 @@ func TestLease(t *testing.T) {
 			s.open("d", 50, beside)
 			s.close("c", false)
 			s.close("d", false)
-			s.open("e", 50, anew) // the kernel is still being told
+			s.alone("e", 50, true) // the kernel is still being told
 			s.close("e", false)
 			s.l.arrived()
 			s.open("f", 50, byRead)
 			s.close("f", false)
 		},
 		"what is no page": func(s *leaseScript) {
-			s.open("a", maxLeased+1, anew)
+			s.alone("a", maxLeased+1, true)
 			s.size(0)
 			s.close("a", false)
-			s.open("b", 0, alone)
+			s.alone("b", 0, false)
 			s.close("b", false)
 			s.open("c", maxLeased, byRead)
 			s.fill("c")
 			s.size(maxLeased)
 			s.close("c", false)
-			s.open("d", maxLeased+1, anew)
+			s.alone("d", maxLeased+1, true)
 			s.size(0)
 			s.close("d", false)
 		},
@@ -250,7 +262,7 @@ func TestLeaseOfWhatCannotBeStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.l.open(h, 100, true, s.now, func() bool { return false }); got != byRead {
+	if got := s.l.open(h, 100, true, s.now, func() bool { return false }, func(bool) {}); got != byRead {
 		t.Errorf("got %d, want that it is read", got)
 	}
 }

@@ -56,11 +56,13 @@ func (d *device) invalAttr(id nodeID) {
 	_ = d.notify(invalMessage(id, ^uint64(0)))
 }
 
-// growSize has the kernel know a size that may be larger than the one it has: what it
-// was told only by invalAttr, reads by aio(7) and io_uring don't ask for. To store
-// nothing there does that, and waits for nothing.
-func (d *device) growSize(id nodeID, size uint64) {
-	_ = d.notify(appendStoreHeader(make([]byte, 0, storeHeaderLen), id, size, 0))
+// growMessage has the kernel know a size that may be larger than the one it has: reads by
+// aio(7) and io_uring go by that and don't ask for another one, whatever invalAttr says. It
+// stores the last byte. The page that this is in has no content by that, and who reads it
+// asks for it.
+func growMessage(id nodeID, size uint64) []byte {
+	b := make([]byte, 0, storeHeaderLen+1)
+	return append(appendStoreHeader(b, id, size-1, 1), 0)
 }
 
 // invalPages has the kernel read the file, or list the directory, and ask for its
@@ -94,44 +96,35 @@ func pollMessage(poller uint64) []byte {
 // noticeQueue is how many notices may wait.
 const noticeQueue = 1024
 
-// notice is a notification that takes its own time: a name in the root that is to be
-// forgotten with everything below it, or else the pages of a node.
+// notice is what takes its own time to tell: a name in the root that is to be forgotten
+// with everything below it, or else the root or a file whose pages are to be dropped. The
+// file's lease is told what becomes of that.
 type notice struct {
 	name  string
-	node  nodeID
-	lease *lease // of the node, which is told what becomes of the notice
-}
-
-// sending is called before the kernel is told, arrived when it was or won't be.
-func (n notice) sending() {
-	if n.lease != nil {
-		n.lease.sending()
-	}
-}
-
-func (n notice) arrived() {
-	if n.lease != nil {
-		n.lease.arrived()
-	}
+	pages place
 }
 
 // lost is called when the kernel won't be told.
 func (n notice) lost() {
-	n.sending()
-	n.arrived()
+	if n.pages.slot != nil {
+		n.pages.lease().sending()
+		n.pages.lease().arrived()
+	}
 }
 
-// dropPages has the kernel drop the pages of a file that are leaving. A file has one
-// notice in the queue, however often that happens.
+// dropPages has the kernel drop the pages of a file that are leaving, and then have the
+// size of what is not in the page cache. A file has one notice in the queue, however often
+// that happens.
 func (d *device) dropPages(at place) {
-	if l := at.lease(); l.queue() {
-		d.tell(notice{node: at.id, lease: l})
+	if at.lease().queue() {
+		d.tell(notice{pages: at})
 	}
 }
 
 // tell queues a notice. One that finds the queue full is lost: the kernel then keeps
 // an entry that nobody asks for any more, since no two slots have the same name, or
-// pages that no read(2) sees, but only a sendfile(2) or a mapping.
+// pages that no read(2) sees, but only a sendfile(2) or a mapping, or a size at which reads
+// by io_uring end.
 func (d *device) tell(n notice) {
 	select {
 	case d.notices <- n:
@@ -157,19 +150,27 @@ func (d *device) tellQueued(file *os.File) {
 			switch {
 			case n.name != "":
 				_ = notify(fd, invalEntryMessage(rootID, n.name))
-			case turns.isHeld(n.node): // lost, as what finds the queue full
+			case turns.isHeld(n.pages.id): // lost, as what finds the queue full
 				n.lost()
 			default:
-				turns.take(n.node, func() {
-					n.sending()
-					_ = d.notifyBy(fd, invalMessage(n.node, 0))
-					n.arrived()
-				}, func() {})
+				turns.take(n.pages.id, func() { d.tellDropped(fd, n.pages) }, func() {})
 			}
 		case <-d.ended:
 			return
 		}
 	}
+}
+
+// tellDropped has pages dropped. Of a file nothing is leased until it has told the size.
+func (d *device) tellDropped(fd int, at place) {
+	if at.slot == nil {
+		_ = d.notifyBy(fd, invalMessage(at.id, 0))
+		return
+	}
+	at.lease().sending()
+	_ = d.notifyBy(fd, invalMessage(at.id, 0))
+	_ = d.notifyBy(fd, growMessage(at.id, at.slot.sizes[at.node.file].bytes()))
+	at.lease().arrived()
 }
 
 // invalEntryMessage is a struct fuse_out_header, a struct

@@ -17,8 +17,10 @@ func TestNotifications(t *testing.T) {
 	id := newNodeID(testSlot, firstNumber, 0)
 	k.d.invalAttr(id)
 	k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: uint64(id), Off: -1}, "")
-	k.d.growSize(id, 8192)
-	k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: uint64(id), Offset: 8192}, "")
+	if err := k.d.notify(growMessage(id, 8192)); err != nil {
+		t.Error(err)
+	}
+	k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: uint64(id), Offset: 8191, Size: 1}, "\x00")
 	if err := k.d.invalPages(id); err != nil {
 		t.Error(err)
 	}

@@ -103,7 +103,7 @@ func TestWatch(t *testing.T) {
 	}
 	a.ring()
 	k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: f.node, Off: -1}, "") // of the open
-	k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: f.node, Offset: minSize}, "")
+	k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: f.node, Offset: minSize - 1, Size: 1}, "\x00")
 	k.expectNotice(notifyPoll, uint64(78), "")
 	if got := k.poll(f, 78); got != defaultEvents|unix.POLLPRI {
 		t.Errorf("after the alarm: events %#x", got)

@@ -173,7 +173,7 @@ func (s *Server) Add(slot Slot, owner Owner) error {
 // relisted has a listing of the root that the kernel keeps made anew.
 func (s *Server) relisted() {
 	if s.sb.pushed() {
-		s.dev.tell(notice{node: rootID})
+		s.dev.tell(notice{pages: place{id: rootID}})
 	}
 }
 

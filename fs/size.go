@@ -34,12 +34,23 @@ func (s *shownSize) bytes() uint64 {
 // known reports whether raise was called.
 func (s *shownSize) known() bool { return s.units.Load()&measured != 0 }
 
-// resized notes the length of a render. The kernel is to ask for the size again if it
-// is another one now, but for that of a file in the page cache.
+// resized notes the length of a render for a file that others may have open. The kernel
+// is to have the size if it is another one now, but for that of a file in the page cache.
 func (b *superblock) resized(p place, length int) {
 	if p.slot.sizes[p.node.file].set(length) && p.slot.leases.kernelSize(p.node.file) == 0 {
 		b.dev.invalAttr(p.id)
-		b.dev.growSize(p.id, p.slot.sizes[p.node.file].bytes())
+		p.lease().leaving()
+		b.dev.dropPages(p)
+	}
+}
+
+// resizedAlone is resized for a file that nobody else has open, nor can open meanwhile. The
+// kernel is told as well if it has the size of other content.
+func (b *superblock) resizedAlone(p place, length int, other bool) {
+	size := &p.slot.sizes[p.node.file]
+	if size.set(length) || other {
+		b.dev.invalAttr(p.id)
+		_ = b.dev.notify(growMessage(p.id, size.bytes()))
 	}
 }
 
