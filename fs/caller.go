@@ -15,7 +15,8 @@ type callKind int
 
 const (
 	// callUnknown: nothing is known. The task is none of user space (a kernel thread,
-	// a worker of io_uring), is gone or hidden, or waits in another system call.
+	// a worker of io_uring), is gone or hidden, does not wait, or reads at an offset that
+	// can't be told.
 	callUnknown callKind = iota
 	// callRead is a read(2) or one of its kin, whose offset is known.
 	callRead
@@ -25,22 +26,39 @@ const (
 	callAhead
 	// callFault is no system call: the task touched a page of a mapping.
 	callFault
+	// callOther is any other system call.
+	callOther
 )
 
-// caller is a call and, of a callRead, at which offset it reads how much: -1 if that is
-// not known.
+// caller is a call and, of a callRead, at which offset of which inode it reads how much: -1,
+// or 0 of the inode, if that is not known.
 type caller struct {
 	kind           callKind
 	offset, length int64
+	inode          uint64
+}
+
+// touches reports whether the call may have touched a mapping of a file, which it is not
+// about.
+func (c caller) touches(inode uint64) bool {
+	return c.kind == callFault || c.kind == callOther ||
+		c.kind == callRead && c.inode != 0 && c.inode != inode
 }
 
 // A task that wakes the server may be met before it has gone to sleep itself. The kernel
 // tells nobody when it has: that often the next look is at once, and then after pauses,
 // each twice as long as the one before.
 const (
-	runningTries  = 8
-	runningPauses = 6
-	runningPause  = 50 * time.Microsecond
+	runningTries = 8
+	runningPause = 50 * time.Microsecond
+)
+
+// patience is how many pauses there are.
+type patience int
+
+const (
+	briefly   patience = 6  // 3 ms together
+	patiently patience = 11 // 100 ms, in which a busy machine has let each task go on
 )
 
 // callerAt tells what a task does, of which the file system only sees a READ of whole
@@ -55,9 +73,9 @@ const (
 // its task waits for. A task that doesn't wait for the reply (it read ahead) can hold
 // it up: in an execve(2) that closes files which another FUSE server doesn't let go.
 // So no other request may depend on the goroutine that calls this.
-func callerAt(proc string, tid uint32) caller {
+func callerAt(proc string, tid uint32, p patience) caller {
 	dir := proc + "/" + strconv.FormatUint(uint64(tid), 10)
-	state, ok := taskState(dir + "/syscall")
+	state, ok := taskState(dir+"/syscall", p)
 	if !ok {
 		return caller{kind: callUnknown}
 	}
@@ -65,29 +83,32 @@ func callerAt(proc string, tid uint32) caller {
 		return caller{kind: callFault}
 	}
 	call := state.call()
+	if call.kind == callUnknown {
+		return caller{kind: callOther}
+	}
 	if call.kind != callRead {
 		return caller{kind: call.kind}
 	}
+	file := descriptorAt(dir + "/fdinfo/" + strconv.FormatUint(uint64(uint32(state.args[0])), 10))
 	offset := call.offset(&state.args)
 	if offset == atPosition {
-		fd := strconv.FormatUint(uint64(uint32(state.args[0])), 10)
-		offset = position(dir + "/fdinfo/" + fd)
+		offset = file.offset
 	}
 	if offset < 0 {
 		return caller{kind: callUnknown}
 	}
-	return caller{kind: callRead, offset: offset, length: call.length(&state.args)}
+	return caller{kind: callRead, offset: offset, length: call.length(&state.args), inode: file.inode}
 }
 
 // taskState reads a file such as /proc/1/syscall.
-func taskState(path string) (callState, bool) {
+func taskState(path string, p patience) (callState, bool) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return callState{}, false
 	}
 	defer unix.Close(fd)
 	var buf [256]byte
-	for try := range runningTries + runningPauses {
+	for try := range runningTries + int(p) {
 		n, err := unix.Pread(fd, buf[:], 0)
 		if err != nil {
 			return callState{}, false
@@ -145,28 +166,42 @@ func parseState(text string) (callState, bool) {
 	return s, s.sp != 0
 }
 
-// position returns the offset of an open file, from a file such as /proc/1/fdinfo/3,
-// or -1.
-func position(path string) int64 {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
-	defer unix.Close(fd)
-	var buf [64]byte // "pos:" is the first line
-	n, err := unix.Read(fd, buf[:])
-	if err != nil {
-		return -1
-	}
-	return parsePosition(string(buf[:n]))
+// descriptor is what is known of one of a task.
+type descriptor struct {
+	offset int64  // -1 if it is unknown
+	inode  uint64 // 0 if it is unknown: kernels before 5.14 don't tell
 }
 
-func parsePosition(text string) int64 {
-	line, _, whole := strings.Cut(text, "\n")
-	value, found := strings.CutPrefix(line, "pos:")
-	offset, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-	if !whole || !found || err != nil || offset < 0 {
-		return -1
+// descriptorAt reads a file such as /proc/1/fdinfo/3.
+func descriptorAt(path string) descriptor {
+	var buf [256]byte // what it tells of all files comes first
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return parseDescriptor("")
 	}
-	return offset
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		n = 0
+	}
+	return parseDescriptor(string(buf[:n]))
+}
+
+func parseDescriptor(text string) descriptor {
+	d := descriptor{offset: -1}
+	for line, rest, whole := strings.Cut(text, "\n"); whole; line, rest, whole = strings.Cut(rest, "\n") {
+		key, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch key {
+		case "pos":
+			if offset, err := strconv.ParseInt(value, 10, 64); err == nil && offset >= 0 {
+				d.offset = offset
+			}
+		case "ino":
+			if inode, err := strconv.ParseUint(value, 10, 64); err == nil {
+				d.inode = inode
+			}
+		}
+	}
+	return d
 }

@@ -20,7 +20,10 @@ type watched struct {
 	callers chan caller
 }
 
-const watchedSize = 3 << 12
+const (
+	watchedSize  = 3 << 12
+	watchedInode = 2
+)
 
 func attrOf(node uint64, a *fuse.Attr) {
 	a.Ino, a.Nlink = node, 1
@@ -31,8 +34,8 @@ func attrOf(node uint64, a *fuse.Attr) {
 }
 
 func (w *watched) Lookup(_ <-chan struct{}, _ *fuse.InHeader, _ string, out *fuse.EntryOut) fuse.Status {
-	out.NodeId = 2
-	attrOf(2, &out.Attr)
+	out.NodeId = watchedInode
+	attrOf(watchedInode, &out.Attr)
 	return fuse.OK
 }
 
@@ -44,7 +47,7 @@ func (w *watched) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrO
 func (w *watched) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.OK }
 
 func (w *watched) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	call := callerAt("/proc", in.Pid)
+	call := callerAt("/proc", in.Pid, briefly)
 	select {
 	case w.callers <- call:
 	default: // what is read ahead beyond the first
@@ -79,27 +82,27 @@ func TestCallerAtOfRealTasks(t *testing.T) {
 		script string
 		want   caller
 	}{
-		"read":         {`os.read(f, 100)`, caller{callRead, 0, 100}},
-		"read further": {`os.lseek(f, 4500, 0); os.read(f, 100)`, caller{callRead, 4500, 100}},
-		"readv":        {`os.lseek(f, 7, 0); os.readv(f, [bytearray(9), bytearray(9)])`, caller{callRead, 7, -1}},
-		"pread":        {`os.pread(f, 100, 0)`, caller{callRead, 0, 100}},
-		"pread at 512": {`os.lseek(f, 7, 0); os.pread(f, 512, 512)`, caller{callRead, 512, 512}},
-		"preadv":       {`os.preadv(f, [bytearray(9)], 8191)`, caller{callRead, 8191, -1}},
-		"preadv2":      {`os.preadv(f, [bytearray(9)], 3, os.RWF_HIPRI)`, caller{callRead, 3, -1}},
+		"read":         {`os.read(f, 100)`, caller{callRead, 0, 100, watchedInode}},
+		"read further": {`os.lseek(f, 4500, 0); os.read(f, 100)`, caller{callRead, 4500, 100, watchedInode}},
+		"readv":        {`os.lseek(f, 7, 0); os.readv(f, [bytearray(9), bytearray(9)])`, caller{callRead, 7, -1, watchedInode}},
+		"pread":        {`os.pread(f, 100, 0)`, caller{callRead, 0, 100, watchedInode}},
+		"pread at 512": {`os.lseek(f, 7, 0); os.pread(f, 512, 512)`, caller{callRead, 512, 512, watchedInode}},
+		"preadv":       {`os.preadv(f, [bytearray(9)], 8191)`, caller{callRead, 8191, -1, watchedInode}},
+		"preadv2":      {`os.preadv(f, [bytearray(9)], 3, os.RWF_HIPRI)`, caller{callRead, 3, -1, watchedInode}},
 		"preadv2 at the position": {
 			`os.lseek(f, 33, 0); os.preadv(f, [bytearray(9)], -1, os.RWF_HIPRI)`,
-			caller{callRead, 33, -1},
+			caller{callRead, 33, -1, watchedInode},
 		},
 		"by a thread": {
 			`os.lseek(f, 6, 0); t = threading.Thread(target=os.read, args=(f, 9)); t.start(); t.join()`,
-			caller{callRead, 6, 9},
+			caller{callRead, 6, 9, watchedInode},
 		},
 		"mmap":     {`mmap.mmap(f, 4096, prot=mmap.PROT_READ)[5]`, caller{kind: callFault}},
 		"sendfile": {`os.sendfile(os.pipe()[1], f, None, 4096)`, caller{kind: callSplice}},
 		"splice":   {`os.splice(f, os.pipe()[1], 4096)`, caller{kind: callSplice}},
 		"by a mapping in another call": {
 			`os.write(os.memfd_create("x"), mmap.mmap(f, 4096, prot=mmap.PROT_READ))`,
-			caller{kind: callUnknown},
+			caller{kind: callOther},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +134,7 @@ func TestCallerAtOf32BitTasks(t *testing.T) {
 	}
 	need(t, "gcc")
 	w, file := mountWatched(t)
-	for number, want := range map[string]caller{"3": {callRead, 0, 8}, "180": {callRead, 5000, 8}} {
+	for number, want := range map[string]caller{"3": {callRead, 0, 8, watchedInode}, "180": {callRead, 5000, 8, watchedInode}} {
 		dir := t.TempDir()
 		source, program := filepath.Join(dir, "program.c"), filepath.Join(dir, "program")
 		if err := os.WriteFile(source, []byte(program32), 0o600); err != nil {

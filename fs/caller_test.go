@@ -60,26 +60,26 @@ func TestCallerAt(t *testing.T) {
 		"copy_file_range":           {"326 0x3 0x0 0x1 0x0 0x1000 0x0" + stack64, callSplice, 0},
 		"posix_fadvise":             {"221 0x3 0x0 0x0 0x3 0x0 0x8" + stack64, callAhead, 0},
 		"i386 fadvise64_64":         {"272 0x3 0x0 0x0 0x0 0x0 0x3" + stack32, callAhead, 0},
-		"another call":              {"426 0x3 0x1 0x1 0x1 0x0 0x8" + stack64, callUnknown, 0},
+		"another call":              {"426 0x3 0x1 0x1 0x1 0x0 0x8" + stack64, callOther, 0},
 		"fault":                     {"-1" + stack64, callFault, 0},
 		"i386 read":                 {"3 0x3 0x8048000 0x200 0x0 0x0 0x0" + stack32, callRead, 700},
 		"i386 pread64":              {"180 0x3 0x8048000 0x200 0xfffffff0 0x1 0x0" + stack32, callRead, 0x1fffffff0},
 		"i386 preadv2, at position": {"378 0x3 0x8048000 0x1 0xffffffff 0xffffffff 0x0" + stack32, callRead, 700},
 		"i386 sendfile64":           {"239 0x1 0x3 0x0 0x1000 0x0 0x0" + stack32, callSplice, 0},
-		"i386 number, 64-bit task":  {"3 0x3 0x0 0x0 0x0 0x0 0x0" + stack64, callUnknown, 0},
+		"i386 number, 64-bit task":  {"3 0x3 0x0 0x0 0x0 0x0 0x0" + stack64, callOther, 0},
 		"kernel thread":             {"0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n", callUnknown, 0},
 		"worker of io_uring":        {"0 0x3 0x7f2e048ca000 0x20000 0x0 0x0 0x0 0x0 0x0\n", callUnknown, 0},
 		"always running":            {"running\n", callUnknown, 0},
 		"empty":                     {"", callUnknown, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := callerAt(fakeTask(t, tt.call), 42)
+			got := callerAt(fakeTask(t, tt.call), 42, briefly)
 			if got.kind != tt.kind || got.offset != tt.offset {
 				t.Errorf("got %+v, want %d at %d", got, tt.kind, tt.offset)
 			}
 		})
 	}
-	if got := callerAt(fakeTask(t, "-1"+stack64), 43); got.kind != callUnknown {
+	if got := callerAt(fakeTask(t, "-1"+stack64), 43, briefly); got.kind != callUnknown {
 		t.Errorf("task that is gone: got %+v, want %d", got, callUnknown)
 	}
 }
@@ -95,8 +95,31 @@ func TestCallerReadsHowMuch(t *testing.T) {
 		"19 0x3 0x7f2e048ca000 0x2 0x0 0x0 0x0" + stack64:               -1,
 		"0 0x3 0x7f2e048ca000 0xffffffffffffffff 0x0 0x0 0x0" + stack64: -1,
 	} {
-		if got := callerAt(fakeTask(t, call), 42); got.kind != callRead || got.length != want {
+		if got := callerAt(fakeTask(t, call), 42, briefly); got.kind != callRead || got.length != want {
 			t.Errorf("%q: got %+v, want a length of %d", call, got, want)
+		}
+	}
+}
+
+// Who reads a file needs none of its pages, unless for a mapping that another one is read to.
+func TestCallTouchesMapping(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("has the numbers of amd64")
+	}
+	const inode = 77 // that of descriptor 3
+	for call, want := range map[string]struct{ it, another bool }{
+		"0 0x3 0x7f2e048ca000 0x200 0x0 0x0 0x0" + stack64:    {false, true},
+		"17 0x3 0x7f2e048ca000 0x200 0x1ff 0x0 0x0" + stack64: {false, true},
+		"17 0x9 0x7f2e048ca000 0x200 0x1ff 0x0 0x0" + stack64: {false, false}, // not known
+		"40 0x1 0x3 0x0 0x1000000 0x0 0x0" + stack64:          {false, false},
+		"221 0x3 0x0 0x0 0x3 0x0 0x8" + stack64:               {false, false},
+		"1 0x1 0x7f2e048ca000 0x200 0x0 0x0 0x0" + stack64:    {true, true},
+		"-1" + stack64: {true, true},
+		"running\n":    {false, false},
+	} {
+		got := callerAt(fakeTask(t, call), 42, briefly)
+		if got.touches(inode) != want.it || got.touches(inode+1) != want.another {
+			t.Errorf("%q: got %v, %v, want %v", call, got.touches(inode), got.touches(inode+1), want)
 		}
 	}
 }
@@ -130,13 +153,13 @@ func FuzzParseState(f *testing.F) {
 	})
 }
 
-func FuzzParsePosition(f *testing.F) {
-	for _, text := range []string{"pos:\t700\nflags:\t0100000\n", "pos:\t-1\n", "pos:", "pos:\t1", "flags:\t0\n"} {
+func FuzzParseDescriptor(f *testing.F) {
+	for _, text := range []string{"pos:\t700\nflags:\t0100000\n", "pos:\t-1\n", "pos:", "pos:\t1", "flags:\t0\nino:\t77\n"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if offset := parsePosition(text); offset < -1 {
-			t.Errorf("%q: got %d", text, offset)
+		if d := parseDescriptor(text); d.offset < -1 {
+			t.Errorf("%q: got %+v", text, d)
 		}
 	})
 }

@@ -309,21 +309,19 @@ func (l *lease) renew(h memory.Handle, publish func() error) (renewed, told bool
 	return true, l.told, nil
 }
 
-// leased reports whether the page cache has what is leased.
-func (l *lease) leased() bool {
+// pageOwner returns the open file whose snapshot the page cache has or may get, and whether
+// that is leased: the holder, or h, which becomes it if it is mapped. If not it returns the
+// zero value unless there is a lease.
+func (l *lease) pageOwner(h memory.Handle, mapped bool) (owner memory.Handle, leased bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return isLeased(l.holder)
-}
-
-// pageOwner returns the open file whose snapshot the page cache has or may get: the
-// holder, or h, which becomes it. The READ tells the kernel where h's content ends, and
-// what is opened later may be longer.
-func (l *lease) pageOwner(h memory.Handle) memory.Handle {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.holder.FH() == 0 {
+	switch {
+	case isLeased(l.holder):
+		return l.holder, true
+	case !mapped:
+		return memory.Handle{}, false
+	case l.holder.FH() == 0:
 		l.holder, l.shown = h, false
 	}
-	return l.holder
+	return l.holder, false
 }

@@ -13,10 +13,13 @@ import (
 // its kin they get EINVAL, after which they fall back to read(2). So do those who read
 // ahead, by posix_fadvise(2) and its kin, unless the page cache has a leased snapshot:
 // they lose nothing, and pages of any other are as long as the kernel last heard, which
-// the next sendfile(2) would not ask about. Those who have mapped the file EINVAL would
-// kill: they get the snapshot that the page cache has. It does not stay there for others
-// if it is not known that the caller is one of these: who reads may do so into a mapping,
-// or have read ahead a moment ago.
+// the next sendfile(2) would not ask about. Who reads the file meanwhile, or can't be made
+// out, does not wait for the page and is one of these. Those who have mapped the file EINVAL
+// would kill: they get the snapshot that the page cache has. It does not stay there for
+// others if they are in another call: that may touch a mapping, or come after a read ahead.
+//
+// The reply to such a READ is short, but tells the kernel no size: others read snapshots
+// of other lengths. It takes none if it is told meanwhile to ask for the attributes.
 func (d *device) readPages(w *worker, req request, at place, h memory.Handle, p pace) bool {
 	l := at.lease()
 	if isLeased(h) {
@@ -32,15 +35,19 @@ func (d *device) readPages(w *worker, req request, at place, h memory.Handle, p 
 	if p == quick {
 		return false
 	}
-	call, leased := d.look(at.slot, req.pid()).kind, l.leased()
-	if call == callSplice || call == callAhead && !leased {
+	call := d.look(at.slot, req.pid(), patiently)
+	owner, leased := l.pageOwner(h, call.touches(at.id.ino()))
+	if owner.FH() == 0 || call.kind == callSplice {
 		return d.refuse(w, req, at, unix.EINVAL)
 	}
-	if !leased && call != callFault {
-		l.leaving() // before somebody can be granted a lease
-		defer d.dropPages(at)
+	if !leased {
+		if call.kind != callFault {
+			l.leaving() // before somebody can be granted a lease
+			defer d.dropPages(at)
+		}
+		d.invalAttr(at.id)
 	}
-	d.replyPages(w, req, at, l.pageOwner(h))
+	d.replyPages(w, req, at, owner)
 	return true
 }
 
@@ -59,7 +66,7 @@ func (d *device) replyPages(w *worker, req request, at place, owner memory.Handl
 // What ends in front of the old end can grow: the kernel asks for the size before it
 // reads on. A read that goes beyond has asked already, before this READ.
 func (d *device) refresh(w *worker, req request, at place, h memory.Handle) {
-	call := d.look(at.slot, req.pid())
+	call := d.look(at.slot, req.pid(), briefly)
 	if call.kind != callRead || call.offset != 0 {
 		return
 	}

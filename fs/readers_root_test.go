@@ -60,11 +60,6 @@ func tasksOf(task fstest.Task, without func(habit string) bool) []fstest.Task {
 	return tasks
 }
 
-// readsAhead: if nobody has leased the file, pages that a reader which waits for nothing
-// has asked for are dropped a moment later. Who moves pages may come in between, and who
-// holds a lease may close the file at any time.
-func readsAhead(habit string) bool { return strings.HasPrefix(habit, "read ahead") }
-
 // Readers of all habits read a file at the same time, a short one and one of several
 // READs.
 func TestReadersOfEveryHabit(t *testing.T) {
@@ -73,11 +68,7 @@ func TestReadersOfEveryHabit(t *testing.T) {
 		for file, passes := range map[string]int{meminfo(s): 20, longPath(s): 1} {
 			t.Run(name+"/"+filepath.Base(file), func(t *testing.T) {
 				task := fstest.Task{File: file, Passes: passes, MaxAge: tt.maxAge}
-				for _, apart := range []func(habit string) bool{readsAhead, wantsPages} {
-					readTogether(t, s, tasksOf(task, func(habit string) bool {
-						return isPrivateMapping(habit) || apart(habit)
-					}))
-				}
+				readTogether(t, s, tasksOf(task, isPrivateMapping))
 			})
 		}
 	}

@@ -105,3 +105,16 @@ func TestUringReadsWhatHasGrownBeside(t *testing.T) {
 		}
 	}
 }
+
+// Pages of one open file, which end where it does, don't tell the size of others.
+func TestUringReadsBesideMapping(t *testing.T) {
+	lines, s := mountLines(t, longLines)
+	keepOpen(t, s)
+	if err := readOnce(t, s, "mmap private").Fault; err != "" {
+		t.Error(err)
+	}
+	lines.Store(longerLines)
+	if !readByUring(t, s) {
+		t.Error("got a part of the file")
+	}
+}
