@@ -70,8 +70,11 @@ func (d *device) open(w *worker, req request, p pace) bool {
 func (d *device) lend(w *worker, at place, h memory.Handle, flags uint32, now time.Duration) uint32 {
 	b, length := d.sb, h.Len()
 	leasable := b.leasable(at) && flags&unix.O_DIRECT == 0 && now >= d.settles
-	grant := at.lease().open(h, length, leasable, now, func() bool { return d.storePages(w, at.id, h) },
-		func(other bool) { b.resizedAlone(at, length, other) })
+	grant := at.lease().open(h, length, leasable, now, telling{
+		store:   func() bool { return d.storePages(w, at.id, h) },
+		drop:    func() { _ = d.invalPages(at.id) },
+		resized: func(other bool) { b.resizedAlone(at, length, other) },
+	})
 	if grant == byStore || grant == byRead {
 		b.stats.opened(at.node.file, leased)
 	} else {
@@ -82,8 +85,6 @@ func (d *device) lend(w *worker, at place, h memory.Handle, flags uint32, now ti
 		d.sweeper.wake()
 		return fuse.FOPEN_KEEP_CACHE
 	case byRead:
-		// The size that the kernel has may be a smaller one, at which reads would end.
-		d.invalAttr(at.id)
 		return 0
 	case beside:
 		b.resized(at, length)

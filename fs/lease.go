@@ -103,11 +103,21 @@ const (
 	beside
 )
 
-// open counts an open file, and makes it the holder if it can be. It calls store to put
-// the content into the page cache, or for who has the file alone resized to tell the size:
-// other says that the kernel may have that of other content. It does so under the lock: as
-// long as nobody else can open the file there is no READ of it which they would wait for.
-func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Duration, store func() bool, resized func(other bool)) grant {
+// telling is how the kernel is told of a file that is being opened.
+type telling struct {
+	// store puts the content into the page cache.
+	store func() bool
+	// drop drops what is there, and has the attributes asked for.
+	drop func()
+	// resized tells the size of what is read around the page cache. Other says that the
+	// kernel may have that of other content.
+	resized func(other bool)
+}
+
+// open counts an open file, and makes it the holder if it can be. It tells the kernel under
+// the lock: as long as nobody else can open the file there is no READ of it which that would
+// wait for.
+func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Duration, tell telling) grant {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opens++
@@ -115,14 +125,17 @@ func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Durati
 	case l.opens > 1:
 		return beside
 	case !leasable || length == 0 || length > maxLeased || l.invals > 0:
-		resized(!l.shown)
+		tell.resized(!l.shown)
 		l.size, l.shown = 0, true
 		return alone
 	}
 	l.holder, l.since, l.swept, l.shown, l.restored = h, now, false, false, false
 	// Even what is asked for once more makes the file long enough: sendfile(2) goes by
 	// the size that the kernel has.
-	if stored := store(); !stored || l.size == 0 || length < l.size {
+	if stored := tell.store(); !stored || l.size == 0 || length < l.size {
+		// Somebody may move what is there, up to a size that is not of it, before the reply
+		// has emptied the page cache. The size may also be a smaller one, at which reads end.
+		tell.drop()
 		h.SetFlags(0, flagLeased)
 		l.pages, l.size = awaited, 0
 		return byRead

@@ -12,6 +12,7 @@ import (
 type leaseScript struct {
 	told    bool // by the last renew
 	other   bool // by the last open: the kernel may have the size of other content
+	dropped bool // by the last open: what was in the page cache
 	t       *testing.T
 	l       *lease
 	m       *memory.Memory
@@ -39,10 +40,15 @@ func (s *leaseScript) open(name string, length int, want grant) {
 		s.t.Fatal(err)
 	}
 	s.handles[name] = h
-	s.other = false
-	resized := func(other bool) { s.other = other }
-	if got := s.l.open(h, length, true, s.now, func() bool { return true }, resized); got != want {
-		s.t.Errorf("open %s with %d bytes: got %d, want %d", name, length, got, want)
+	s.other, s.dropped = false, false
+	tell := telling{
+		store:   func() bool { return true },
+		drop:    func() { s.dropped = true },
+		resized: func(other bool) { s.other = other },
+	}
+	got := s.l.open(h, length, true, s.now, tell)
+	if got != want || s.dropped != (got == byRead) {
+		s.t.Errorf("open %s with %d bytes: got %d, pages dropped: %v; want %d", name, length, got, s.dropped, want)
 	}
 }
 
@@ -262,7 +268,8 @@ func TestLeaseOfWhatCannotBeStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.l.open(h, 100, true, s.now, func() bool { return false }, func(bool) {}); got != byRead {
+	tell := telling{store: func() bool { return false }, drop: func() {}}
+	if got := s.l.open(h, 100, true, s.now, tell); got != byRead {
 		t.Errorf("got %d, want that it is read", got)
 	}
 }

@@ -102,7 +102,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("before the alarm: events %#x", got)
 	}
 	a.ring()
-	k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: f.node, Off: -1}, "") // of the open
+	k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: f.node}, "") // of the open
 	k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: f.node, Offset: minSize - 1, Size: 1}, "\x00")
 	k.expectNotice(notifyPoll, uint64(78), "")
 	if got := k.poll(f, 78); got != defaultEvents|unix.POLLPRI {

@@ -49,7 +49,9 @@ func (b *superblock) resized(p place, length int) {
 func (b *superblock) resizedAlone(p place, length int, other bool) {
 	size := &p.slot.sizes[p.node.file]
 	if size.set(length) || other {
-		b.dev.invalAttr(p.id)
+		// What is in the page cache is not of this size. The reply to the OPEN has the
+		// kernel drop it, but somebody may move it before.
+		_ = b.dev.invalPages(p.id)
 		_ = b.dev.notify(growMessage(p.id, size.bytes()))
 	}
 }
