@@ -157,11 +157,22 @@ func (l *lease) close(h memory.Handle) (left bool) {
 	}
 	l.holder = memory.Handle{}
 	if l.opens > 0 {
-		l.size = 0
+		l.size = h.Len() // whoever moves its pages until they are dropped goes by that
 		l.invals++
 		return true
 	}
 	return false
+}
+
+// abandoned is leaving if the file is open and nobody is the holder.
+func (l *lease) abandoned() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.opens == 0 || l.holder.FH() != 0 {
+		return false
+	}
+	l.invals++
+	return true
 }
 
 // leaving says that what goes to the page cache, or is there, is not leased: the caller
@@ -192,7 +203,15 @@ func (l *lease) sending() {
 	l.queued = false
 }
 
-// arrived says that the kernel has dropped what was leaving, or won't be told.
+// gone says that the kernel has dropped what was leaving: it may be told the size of what is
+// not in the page cache.
+func (l *lease) gone() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.size = 0
+}
+
+// arrived says that the kernel has been told all about what was leaving, or won't be.
 func (l *lease) arrived() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -133,6 +133,8 @@ func TestLease(t *testing.T) {
 			s.open("c", 50, beside)
 			s.fill("a")
 			s.close("a", true)
+			s.size(100) // its pages are still there
+			s.l.gone()
 			s.size(0)
 			s.open("d", 50, beside)
 			s.close("c", false)

@@ -169,6 +169,8 @@ func (d *device) tellDropped(fd int, at place) {
 	}
 	at.lease().sending()
 	_ = d.notifyBy(fd, invalMessage(at.id, 0))
+	at.lease().gone()
+	_ = d.notifyBy(fd, invalMessage(at.id, ^uint64(0)))
 	_ = d.notifyBy(fd, growMessage(at.id, at.slot.sizes[at.node.file].bytes()))
 	at.lease().arrived()
 }

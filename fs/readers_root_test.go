@@ -162,6 +162,14 @@ func TestDroppedPages(t *testing.T) {
 	readTogether(t, s, tasks)
 }
 
+// Who moves pages of a file that was lent to somebody else, who closes it, gets no more than
+// these have.
+func TestMovedPages(t *testing.T) {
+	s := mountTest(t, &editions{})
+	tasks := slices.Repeat([]fstest.Task{{Habit: "sendfile", File: meminfo(s), Passes: 5000, MaxAge: leaseAge}}, 2)
+	readTogether(t, s, tasks)
+}
+
 // readTogether does tasks in processes of their own, some at a time. If they don't end
 // it aborts the connection: nothing else ends those who wait for a reply of a thread
 // that waits for itself.

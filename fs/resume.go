@@ -16,6 +16,9 @@ func (d *device) takeOver() {
 		}
 		d.restore(h)
 	}
+	for h := range d.memory.Handles() {
+		d.dropLeft(h)
+	}
 	if d.sb.pushed() { // what changed, or would have expired, is not known
 		for s := range d.sb.slots.from(0) {
 			d.changes.add(s)
@@ -50,6 +53,15 @@ func (d *device) restore(h memory.Handle) {
 	at.slot.held.Add(int64(h.Cost())) // it has fitted before
 	at.lease().restore(h, d.sb.now())
 	d.sb.watchAgain(at, h)
+}
+
+// dropLeft has the kernel drop what a holder that has closed the file may have left while
+// others have it open: who was killed can't have done so.
+func (d *device) dropLeft(h memory.Handle) {
+	at, errno := d.sb.placeOf(nodeID(h.Opening().Node))
+	if errno == 0 && at.isFile() && d.sb.leasable(at) && at.lease().abandoned() {
+		d.dropPages(at)
+	}
 }
 
 // answerAgain answers a request of the journal, which may have been answered: then the

@@ -87,6 +87,23 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
+// Of what a holder has left that has closed the file the kernel may not have been told.
+func TestSuccessorDropsWhatIsLeft(t *testing.T) {
+	mem := newMemoryFile(t)
+	k, kill := firstServer(t, mem, newTestSuperblock(t, &editions{}, Options{}))
+	holder, other := k.mustOpen("proc/meminfo"), k.mustOpen("proc/meminfo")
+	if _, errno := holder.readPage(0); errno != 0 {
+		t.Fatal(errno)
+	}
+	holder.release()
+	kill()
+
+	next := successor(t, mem, newTestSuperblock(t, &editions{}, Options{}))
+	next.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: other.node}, "")
+	next.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: other.node, Off: -1}, "")
+	next.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: other.node, Offset: minSize - 1, Size: 1}, "\x00")
+}
+
 func TestSuccessorKnowsTheLease(t *testing.T) {
 	mem := newMemoryFile(t)
 	content := &editions{}
