@@ -52,11 +52,14 @@ func (d *device) getAttr(w *worker, req request, p pace) bool {
 		return true
 	}
 	h, open := d.attrHandle(req, at)
+	asked := open
 	if open && at.lease().stale(h) {
 		if p == quick {
 			return false
 		}
+		h.SetFlags(flagGrown, 0) // of content that has been dropped
 		d.refresh(w, req, at, h)
+		asked = h.Flags()&flagGrown == 0 // else the kernel is to ask once more
 	}
 	var out fuse.AttrOut
 	var ok bool
@@ -65,7 +68,7 @@ func (d *device) getAttr(w *worker, req request, p pace) bool {
 	}
 	out.SetTimeout(cacheTime)
 	d.write(w.reply.attr(req, &out))
-	if open {
+	if asked {
 		h.SetFlags(flagGrown, 0)
 	}
 	return true

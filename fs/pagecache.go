@@ -94,6 +94,7 @@ func (d *device) refresh(w *worker, req request, at place, h memory.Handle) {
 	// Of two replies the kernel believes the one that it takes first. If that may be one
 	// with the old size it is to ask once more, where its read of the old size ends.
 	if grows && (told || !byReply) {
+		h.SetFlags(0, flagGrown)
 		d.invalAttr(at.id)
 	}
 	d.sb.stats.renewed(at.node.file)
