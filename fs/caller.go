@@ -58,7 +58,7 @@ type patience int
 
 const (
 	briefly   patience = 6  // 3 ms together
-	patiently patience = 11 // 100 ms, in which a busy machine has let each task go on
+	patiently patience = 11 // 100 ms, for a busy machine, where a task goes on late
 )
 
 // callerAt tells what a task does, of which the file system only sees a READ of whole
