@@ -9,14 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"cloister/internal/sealed"
 	"cloister/internal/sys"
-	"cloister/runtimehook/attach"
 )
 
 // bare puts views in a process's mount namespace by nothing but the calls that do it:
 // open_tree, setns and move_mount. It returns how long that took, which no attachment
 // takes less than.
-func (b *bench) bare(pid int, views []attach.View) (took time.Duration, err error) {
+func (b *bench) bare(pid int, views []sealed.View) (took time.Duration, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -27,7 +27,7 @@ func (b *bench) bare(pid int, views []attach.View) (took time.Duration, err erro
 	return took, err
 }
 
-func (b *bench) moveMounts(pid int, views []attach.View) (time.Duration, error) {
+func (b *bench) moveMounts(pid int, views []sealed.View) (time.Duration, error) {
 	begin := time.Now()
 	if err := sys.UnshareFS(); err != nil {
 		return 0, err

@@ -12,6 +12,7 @@ import (
 
 	"cloister/bench/stand"
 	"cloister/internal/api"
+	"cloister/internal/sealed"
 	"cloister/runtimehook/attach"
 )
 
@@ -122,7 +123,7 @@ func (b *bench) attach(ctx context.Context) error {
 }
 
 // hooked attaches as the hook does.
-func (b *bench) hooked(pid int, views []attach.View) (took time.Duration, err error) {
+func (b *bench) hooked(pid int, views []sealed.View) (took time.Duration, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

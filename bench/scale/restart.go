@@ -7,14 +7,14 @@ import (
 	"syscall"
 	"time"
 
-	"cloister/runtimehook/attach"
+	"cloister/internal/sealed"
 )
 
 // restart kills the daemon's worker while the meminfo of the last container is read on
 // and on, and returns how long the read took that waited for its successor.
 func (b *bench) restart(ctx context.Context) (time.Duration, error) {
 	views := b.views[len(b.views)-1].Views.Views
-	path := views[slices.IndexFunc(views, func(w attach.View) bool { return w.Path == "proc/meminfo" })].Source
+	path := views[slices.IndexFunc(views, func(w sealed.View) bool { return w.Path == "proc/meminfo" })].Source
 	killed := b.daemon
 	if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
 		return 0, err

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cloister/emul"
-	"cloister/runtimehook/attach"
+	"cloister/internal/sealed"
 )
 
 // state is how things are with so many containers.
@@ -126,7 +126,7 @@ func (b *bench) latency(n int) (alone, many time.Duration, err error) {
 	paths := make([]string, n)
 	for i := range paths {
 		v := b.views[i]
-		at := slices.IndexFunc(v.Views.Views, func(w attach.View) bool { return w.Path == "proc/meminfo" })
+		at := slices.IndexFunc(v.Views.Views, func(w sealed.View) bool { return w.Path == "proc/meminfo" })
 		if at < 0 {
 			return 0, 0, errors.New("there is no view of /proc/meminfo")
 		}

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"cloister/cgroupview"
+	"cloister/internal/sealed"
 	"cloister/internal/sys"
-	"cloister/runtimehook/attach"
 	"cloister/runtimehook/idrange"
 	"cloister/runtimehook/policy"
 )
@@ -204,7 +204,7 @@ type Views struct {
 	// Attached tells that the container has its views already: two hooks ran.
 	Attached bool `json:"attached"`
 	// Views are what to put over which of the container's files.
-	Views []attach.View `json:"views"`
+	Views []sealed.View `json:"views"`
 	// IDs is the container's range.
 	IDs idrange.Range `json:"ids"`
 	// StageDir is the directory where the container's mounts were staged.

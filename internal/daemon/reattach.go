@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"cloister/internal/sealed"
 	"cloister/runtimehook/attach"
 	"cloister/runtimehook/spec"
 )
@@ -56,9 +57,9 @@ func (r *registry) reattach(c *container) {
 // dropped returns those of a container's views that there are no more: they are
 // switched off, or the daemon is another version. A file that is not masked because
 // it had a view stays as it is, without an answer.
-func dropped(had []string, now []attach.View) (paths []string) {
+func dropped(had []string, now []sealed.View) (paths []string) {
 	for _, path := range had {
-		is := func(v attach.View) bool { return v.Path == path }
+		is := func(v sealed.View) bool { return v.Path == path }
 		if !slices.ContainsFunc(now, is) && !spec.Masked("/"+path) {
 			paths = append(paths, path)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"cloister/fs"
 	"cloister/fs/fstest"
+	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/runtimehook/attach"
 )
@@ -148,7 +149,7 @@ func TestSwitchedOffInARunningContainer(t *testing.T) {
 		t.Fatalf("%v, %v", containers, err)
 	}
 	for _, file := range []string{"proc/loadavg", "proc/uptime"} {
-		views.List = append(views.List, attach.View{Path: file, Source: filepath.Join(h.runDir, "views/exact", "0.1", file)})
+		views.List = append(views.List, sealed.View{Path: file, Source: filepath.Join(h.runDir, "views/exact", "0.1", file)})
 	}
 	attached := make(chan error, 1)
 	go func() {

@@ -4,11 +4,11 @@ import (
 	"slices"
 	"testing"
 
-	"cloister/runtimehook/attach"
+	"cloister/internal/sealed"
 )
 
 func TestDroppedViews(t *testing.T) {
-	now := []attach.View{{Path: "proc/stat"}, {Path: "sys/devices/system/cpu"}}
+	now := []sealed.View{{Path: "proc/stat"}, {Path: "sys/devices/system/cpu"}}
 	tests := []struct {
 		name      string
 		had, want []string

@@ -12,8 +12,8 @@ import (
 	"cloister/cgroupview"
 	"cloister/emul"
 	"cloister/fs"
+	"cloister/internal/sealed"
 	"cloister/internal/settings"
-	"cloister/runtimehook/attach"
 )
 
 // views joins the renderers to the file systems that serve what they render.
@@ -237,11 +237,11 @@ func (v *views) state(slot fs.Slot) *emul.State {
 func (v *views) path(slot fs.Slot) string { return v.trees[0].server.Path(slot) }
 
 // attachable returns the views of a slot that containers get.
-func (v *views) attachable(slot fs.Slot) []attach.View {
-	var all []attach.View
+func (v *views) attachable(slot fs.Slot) []sealed.View {
+	var all []sealed.View
 	for _, t := range v.trees {
 		for _, path := range t.paths {
-			all = append(all, attach.View{
+			all = append(all, sealed.View{
 				Path: path, Source: filepath.Join(t.server.Path(slot), path), Writable: t.kind == writable,
 			})
 		}

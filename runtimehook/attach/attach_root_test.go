@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/internal/sys/systest"
 	"cloister/runtimehook/attach"
@@ -388,9 +389,9 @@ func onThread(f func() ([]string, error)) (out []string, err error) {
 }
 
 // below returns views whose sources are below dir.
-func below(dir string, paths ...string) (list []attach.View) {
+func below(dir string, paths ...string) (list []sealed.View) {
 	for _, p := range paths {
-		list = append(list, attach.View{Source: filepath.Join(dir, p), Path: p})
+		list = append(list, sealed.View{Source: filepath.Join(dir, p), Path: p})
 	}
 	return list
 }

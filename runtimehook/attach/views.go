@@ -6,24 +6,15 @@ import (
 	"os"
 	"strings"
 
+	"cloister/internal/sealed"
 	"cloister/internal/sys"
 )
-
-// View is a file or directory to put over one of the container's.
-type View struct {
-	// Source is where it is, in the daemon's mount namespace.
-	Source string `json:"source"`
-	// Path is where it goes, without the slash before: "proc/meminfo".
-	Path string `json:"path"`
-	// Writable tells that the container may write to it.
-	Writable bool `json:"writable,omitempty"`
-}
 
 // Views says what to put over which of a container's files.
 type Views struct {
 	// DaemonPID is a process in the mount namespace that has the sources.
 	DaemonPID int
-	List      []View
+	List      []sealed.View
 	// Dropped are files whose views Reattach takes away and puts nothing in place of.
 	Dropped []string
 	// Root is the container's root in its mount namespace: the path of its root
@@ -110,7 +101,7 @@ func (v *Views) clone() ([]*sys.Tree, error) {
 	}
 	trees := make([]*sys.Tree, 0, len(v.List))
 	for _, view := range v.List {
-		tree, err := view.clone()
+		tree, err := cloneView(&view)
 		if err != nil {
 			return trees, fmt.Errorf("view /%s: %w", view.Path, err)
 		}
@@ -119,7 +110,7 @@ func (v *Views) clone() ([]*sys.Tree, error) {
 	return trees, nil
 }
 
-func (v *View) clone() (*sys.Tree, error) {
+func cloneView(v *sealed.View) (*sys.Tree, error) {
 	tree, err := sys.ClonePath(v.Source, false)
 	if err != nil {
 		return nil, err

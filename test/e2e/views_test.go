@@ -15,7 +15,7 @@ import (
 
 	"cloister/cgroupview"
 	"cloister/internal/api"
-	"cloister/runtimehook/attach"
+	"cloister/internal/sealed"
 )
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
@@ -223,7 +223,7 @@ func TestBundleNestedViews(t *testing.T) {
 		if layout.Mode() == cgroupview.Unified {
 			want = "MemTotal:          65536 kB" // the controller is off there, so the container's holds
 		}
-		meminfo := slices.IndexFunc(v.Views, func(v attach.View) bool { return v.Path == "proc/meminfo" })
+		meminfo := slices.IndexFunc(v.Views, func(v sealed.View) bool { return v.Path == "proc/meminfo" })
 		if meminfo < 0 {
 			t.Fatalf("no meminfo among %v", v.Views)
 		}
