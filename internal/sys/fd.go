@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -80,6 +81,16 @@ func (f *FD) RealPath() (string, error) {
 func (f *FD) Write(b []byte) (int, error) {
 	n, err := unix.Write(f.fd, b)
 	return max(n, 0), os.NewSyscallError("write", err)
+}
+
+// TryLock takes the lock of the open file (flock(2)), which ends with the last
+// descriptor of it. It reports whether nobody else had it.
+func (f *FD) TryLock() (bool, error) {
+	err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, os.NewSyscallError("flock", err)
 }
 
 // Close gives the descriptor back.

@@ -11,6 +11,14 @@ import (
 // namespace until it is moved somewhere, and vanishes when closed before that.
 type Tree struct{ *FD }
 
+// Close gives the tree up, unless it was moved somewhere.
+func (t *Tree) Close() error {
+	if t == nil {
+		return nil
+	}
+	return t.FD.Close()
+}
+
 // CloneTree copies the mount that f was opened through, with f as its root
 // (open_tree(2) with OPEN_TREE_CLONE). recursive copies the mounts below as
 // well. The mount must belong to the calling thread's mount namespace.
@@ -138,6 +146,20 @@ func MakeRecursiveSlave(path string) error {
 // which must be a mount point.
 func MakeMountPrivate(path string) error {
 	return Mount("", path, "", unix.MS_PRIVATE, "")
+}
+
+// MakeShared has mounts made at path, which must be a mount point, appear in later
+// copies of it as well.
+func MakeShared(path string) error {
+	return Mount("", path, "", unix.MS_SHARED, "")
+}
+
+// Move takes the mount at source, with those below it, to target.
+func Move(source, target string) error {
+	if err := unix.Mount(source, target, "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move mount %s to %s: %w", source, target, err)
+	}
+	return nil
 }
 
 // Detach unmounts what is on top at path, as soon as nobody uses it (MNT_DETACH).

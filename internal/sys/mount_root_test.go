@@ -68,7 +68,7 @@ func TestLockedMounts(t *testing.T) {
 			t.Errorf("a mount of our own: %v", err)
 		}
 
-		ns, err := sys.NewLockedMounts(firstID, 65536)
+		ns, err := sys.NewLockedMounts()
 		if err != nil {
 			return err
 		}

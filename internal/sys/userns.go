@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,57 +12,55 @@ import (
 // the host's from start, for user and group ids alike. Nothing runs in it; it
 // exists as long as the descriptor is open, and serves to id-map mounts.
 func NewUserNamespace(start, size uint32) (*Namespace, error) {
-	return ofTracedChild(start, size, 0, "user")
+	ns, err := ofChild(NewUser, "user", func(pid int) error {
+		line := fmt.Appendf(nil, "0 %d %d", start, size)
+		return errors.Join(
+			os.WriteFile(fmt.Sprintf("/proc/%d/uid_map", pid), line, 0),
+			os.WriteFile(fmt.Sprintf("/proc/%d/gid_map", pid), line, 0))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make user namespace with ids %d to %d: %w", start, uint64(start)+uint64(size)-1, err)
+	}
+	return ns, nil
 }
 
 // NewLockedMounts makes a copy of the calling thread's mount namespace that belongs
 // to another user namespace. The kernel locks the restrictions of all mounts in it:
 // a mount that is cloned from there can never lose its read-only, nosuid, nodev and
 // noexec, wherever it is taken.
-func NewLockedMounts(start, size uint32) (*Namespace, error) {
-	return ofTracedChild(start, size, unix.CLONE_NEWNS, "mnt")
-}
-
-// ofTracedChild opens a namespace of a child in new namespaces. The kernel gives a
-// user namespace only to a new process. The process here is a copy of this program
-// that is traced and therefore stops before its first instruction; it is killed as
-// soon as its namespace is open.
-func ofTracedChild(start, size uint32, flags uintptr, kind string) (*Namespace, error) {
-	runtime.LockOSThread() // ptrace(2) belongs to the thread that starts the child
-	defer runtime.UnlockOSThread()
-
-	maps := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(start), Size: int(size)}}
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{"cloister-namespace"}, &syscall.ProcAttr{
-		Sys: &syscall.SysProcAttr{
-			Cloneflags:  unix.CLONE_NEWUSER | flags,
-			UidMappings: maps,
-			GidMappings: maps,
-			Ptrace:      true,
-			Pdeathsig:   syscall.SIGKILL,
-		},
-	})
+func NewLockedMounts() (*Namespace, error) {
+	ns, err := ofChild(NewUser|NewNS, "mnt", func(int) error { return nil })
 	if err != nil {
-		return nil, fmt.Errorf("make user namespace with ids %d to %d: %w", start, uint64(start)+uint64(size)-1, err)
+		return nil, fmt.Errorf("copy mount namespace into another user namespace: %w", err)
 	}
-	ns, err := OpenPIDNamespace(pid, kind)
-	return ns, errors.Join(err, endTraced(pid))
+	return ns, nil
 }
 
-// endTraced kills a traced child and waits for its end. The first wait may
-// report the stop at exec instead.
-func endTraced(pid int) error {
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-		return os.NewSyscallError("kill", err)
+// ofChild opens a namespace of a child in new namespaces, after prepare has been called
+// with its number: the kernel gives a user namespace only to a new process. The child
+// waits for the end of a pipe, and then is no more.
+func ofChild(flags uintptr, kind string, prepare func(pid int) error) (_ *Namespace, err error) {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
 	}
+	pid, errno := forkWaiting(flags, pipe[0], pipe[1])
+	err = os.NewSyscallError("close", unix.Close(pipe[0]))
+	if errno != 0 {
+		return nil, errors.Join(os.NewSyscallError("clone", errno), err, unix.Close(pipe[1]))
+	}
+	defer func() { err = errors.Join(err, unix.Close(pipe[1]), reap(pid)) }()
+	if err := errors.Join(err, prepare(pid)); err != nil {
+		return nil, err
+	}
+	return OpenPIDNamespace(pid, kind)
+}
+
+func reap(pid int) error {
 	for {
-		var ws unix.WaitStatus
-		_, err := unix.Wait4(pid, &ws, 0, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
+		_, err := unix.Wait4(pid, nil, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
 			return os.NewSyscallError("wait4", err)
-		case ws.Exited(), ws.Signaled():
-			return nil
 		}
 	}
 }

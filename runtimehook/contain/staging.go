@@ -42,7 +42,7 @@ func (j *job) stage() (err error) {
 			return fmt.Errorf("%s: %w", j.doc.Spec.Mounts[i].Destination, err)
 		}
 	}
-	return area.Seal(j.grant.IDs)
+	return area.Seal()
 }
 
 func (j *job) stageMount(area *stage.Area, i int) error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"cloister/internal/sys"
-	"cloister/runtimehook/idrange"
 )
 
 // Seal has the kernel lock the restrictions of the bind mounts that were staged, so
@@ -17,11 +16,11 @@ import (
 // mounts, but one that passes clones of ours into the container (crun, newer runc)
 // would not. So the copy is made here, and what is staged is replaced by clones from
 // it: they stay locked.
-func (a *Area) Seal(ids idrange.Range) (err error) {
+func (a *Area) Seal() (err error) {
 	if len(a.unsealed) == 0 {
 		return nil
 	}
-	locked, err := sys.NewLockedMounts(ids.Start, ids.Size)
+	locked, err := sys.NewLockedMounts()
 	if err != nil {
 		return fmt.Errorf("lock bind mounts: %w", err)
 	}

@@ -195,7 +195,7 @@ func TestBinds(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if err := h.area.Seal(ids); err != nil {
+				if err := h.area.Seal(); err != nil {
 					return err
 				}
 				wantOwner(t, path, ids.Start)
@@ -238,7 +238,7 @@ func TestLaterMountsDoNotArrive(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(h.area.Seal(ids), os.WriteFile(h.path("other/file"), nil, 0o644)); err != nil {
+		if err := errors.Join(h.area.Seal(), os.WriteFile(h.path("other/file"), nil, 0o644)); err != nil {
 			return err
 		}
 		if err := sys.BindOnto(h.path("other"), h.path("volume/sub")); err != nil {
@@ -258,7 +258,7 @@ func TestEngineOwnedBindsAreLocked(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := h.area.Seal(ids); err != nil {
+		if err := h.area.Seal(); err != nil {
 			return err
 		}
 		if got := strings.Join(options, " "); got != "nodev" {
