@@ -5,6 +5,7 @@ import (
 
 	"cloister/internal/api"
 	"cloister/internal/daemon"
+	"cloister/internal/mounter"
 	"cloister/runtimehook/hook"
 )
 
@@ -13,6 +14,7 @@ type hookCmd struct {
 	Poststop  poststopCmd  `cmd:"" help:"Release a container; its state is on standard input."`
 	Precreate precreateCmd `cmd:"" help:"Rewrite podman's config.json from standard input to standard output."`
 	Reattach  reattachCmd  `cmd:"" hidden:"" help:"Attach a running container's views again, for the daemon."`
+	Mounter   mounterCmd   `cmd:"" hidden:"" help:"Keep the workshop for mounts, for the daemon."`
 }
 
 type prestartCmd struct {
@@ -42,3 +44,8 @@ type reattachCmd struct{}
 
 // Run ends with the thread in the container's mount namespace, as of prestart.
 func (reattachCmd) Run() error { return daemon.Reattach(os.Stdin) }
+
+type mounterCmd struct{}
+
+// Run ends with the thread in the workshop.
+func (mounterCmd) Run() error { return mounter.Main() }

@@ -54,7 +54,7 @@ func TestGuests(t *testing.T) {
 		t.Fatal(err)
 	}
 	programs := append(buildCloister(t), buildE2E(t)...)
-	programs = append(programs, buildTools(t, cache))
+	programs = append(programs, buildTools(t, cache), buildSealed(t))
 	for _, row := range guests {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel() // a guest keeps one of the host's CPUs busy
@@ -75,12 +75,23 @@ func TestGuests(t *testing.T) {
 					bundle("ahead", slices.Concat(kinds, []string{"time"})...),
 				}),
 			})
+			t.Run("sealed mounts", func(t *testing.T) { g.run(t, "mkdir -p /var/tmp && "+sealedPath) })
 			t.Run("smoke", func(t *testing.T) { smoke(t, g, row.features) })
 			if row.endToEnd {
 				t.Run("e2e", func(t *testing.T) { endToEnd(t, g) })
 			}
 		})
 	}
+}
+
+// sealedPath is where the guest has the tests of what the kernel guards.
+const sealedPath = "/usr/lib/cloister/sealed.test"
+
+func buildSealed(t *testing.T) File {
+	t.Helper()
+	tests := filepath.Join(t.TempDir(), "sealed.test")
+	goTool(t, "test", "-c", "-tags", "root", "-o", tests, "cloister/internal/sealed")
+	return File{Path: sealedPath, Source: tests, Mode: 0o755}
 }
 
 // buildCloister returns the program for the guests.
