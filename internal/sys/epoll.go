@@ -39,9 +39,18 @@ func newEpollLoop() (*epollLoop, error) {
 
 // add begins to wait for events; EPOLLERR and EPOLLHUP are always among them.
 func (l *epollLoop) add(fd int, events uint32, id uint64) error {
-	// Fd and Pad together are the 64 bits that the kernel hands back.
-	ev := unix.EpollEvent{Events: events, Fd: int32(id), Pad: int32(id >> 32)}
+	ev := epollEvent(events, id)
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.epoll.fd, unix.EPOLL_CTL_ADD, fd, &ev))
+}
+
+// epollEvent makes the kernel's form of events and id: Fd and Pad together are the 64
+// bits that it hands back.
+func epollEvent(events uint32, id uint64) unix.EpollEvent {
+	return unix.EpollEvent{Events: events, Fd: int32(id), Pad: int32(id >> 32)}
+}
+
+func eventID(ev *unix.EpollEvent) uint64 {
+	return uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
 }
 
 // remove ends the waiting for events on a descriptor. Closing alone does not take
@@ -62,24 +71,30 @@ func (l *epollLoop) run(handle func(id uint64, events uint32)) {
 		if err != nil {
 			panic(fmt.Sprintf("sys: epoll_wait on an own descriptor: %v", err))
 		}
-		for _, ev := range events[:n] {
-			id := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+		for i := range events[:n] {
+			id := eventID(&events[i])
 			if id == wakeID {
 				return
 			}
-			handle(id, ev.Events)
+			handle(id, events[i].Events)
 		}
 	}
 }
 
 // stop ends run and waits for it.
 func (l *epollLoop) stop() error {
-	one := [8]byte{1}
-	if _, err := unix.Write(l.wake.fd, one[:]); err != nil {
-		return os.NewSyscallError("write eventfd", err)
+	if err := l.wakeUp(); err != nil {
+		return err
 	}
 	<-l.done
 	return nil
+}
+
+// wakeUp lets the eventfd be ready from now on.
+func (l *epollLoop) wakeUp() error {
+	one := [8]byte{1}
+	_, err := unix.Write(l.wake.fd, one[:])
+	return os.NewSyscallError("write eventfd", err)
 }
 
 // close gives the descriptors back, after stop.
