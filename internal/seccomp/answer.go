@@ -1,0 +1,45 @@
+package seccomp
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"cloister/internal/sys"
+)
+
+// Answer is what the caller gets.
+type Answer struct {
+	value int64
+	errno syscall.Errno
+	goOn  bool
+	err   error // for the log
+}
+
+// Return lets the call succeed with v.
+func Return(v int64) Answer { return Answer{value: v} }
+
+// Errno lets the call fail, as the kernel's would.
+func Errno(e syscall.Errno) Answer { return Answer{errno: e} }
+
+// Continue lets the kernel do the call, with arguments and memory that it reads
+// itself: right only where every outcome is safe, and never because something failed.
+func Continue() Answer { return Answer{goOn: true} }
+
+// Failed lets the call fail with EIO because of an error that is not the caller's, and
+// which is logged.
+func Failed(err error) Answer { return Answer{errno: unix.EIO, err: err} }
+
+// response is the answer in the kernel's form.
+func (a Answer) response(id uint64) sys.NotificationResponse {
+	r := sys.NotificationResponse{ID: id}
+	switch {
+	case a.goOn:
+		r.Flags = sys.ContinueCall
+	case a.errno != 0:
+		r.Error = -int32(a.errno)
+	default:
+		r.Value = a.value
+	}
+	return r
+}

@@ -1,0 +1,115 @@
+package seccomp
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"cloister/internal/sys"
+)
+
+// Request is a call that waits for its answer.
+type Request struct {
+	Container string // as in Listener
+	Call      string // the kernel's name, such as "mount"
+	ABI       ABI
+	TID       int // the calling thread, in this process's pid namespace
+	Args      [6]uint64
+	// Deadline is when the caller gets EIO if there is no answer.
+	Deadline time.Time
+
+	listener *listener
+	slot     *slot
+	id       uint64
+	answered atomic.Bool
+}
+
+// ErrGone says that the caller does not wait for the answer any more: it was killed,
+// has got a signal, or the deadline is over. What is answered then does not matter.
+var ErrGone = errors.New("the caller of the trapped system call waits no more")
+
+// Handler answers a call. It may be called by many goroutines at once. It returns soon
+// after the request's deadline whatever the container does, or a place among those of
+// the container is taken.
+type Handler interface {
+	Serve(*Request) Answer
+}
+
+// Valid returns nil while the caller waits, or ErrGone. Until then TID was its number,
+// so this comes after everything that was got by the number.
+func (r *Request) Valid() error {
+	err := sys.NotificationValid(r.listener.fd, r.id)
+	if errors.Is(err, unix.ENOENT) {
+		return ErrGone
+	}
+	return err
+}
+
+// ReadMemory copies the caller's memory as far as there is any. EFAULT comes with
+// fewer bytes.
+func (r *Request) ReadMemory(addr uint64, buf []byte) (int, error) {
+	n, err := sys.ReadProcessMemory(r.TID, addr, buf)
+	if gone := r.Valid(); gone != nil {
+		return 0, gone
+	}
+	return n, err
+}
+
+// ReadString copies a string that ends with a zero byte, which is one of at most limit
+// bytes. It fails with EFAULT, and with ENAMETOOLONG if there is no end.
+func (r *Request) ReadString(addr uint64, limit int) (string, error) {
+	buf := make([]byte, limit)
+	n, err := r.ReadMemory(addr, buf)
+	if err != nil && !errors.Is(err, unix.EFAULT) {
+		return "", err
+	}
+	text, whole := cutString(buf[:n])
+	switch {
+	case whole:
+		return text, nil
+	case err != nil:
+		return "", err
+	}
+	return "", unix.ENAMETOOLONG
+}
+
+// cutString returns what comes before the first zero byte.
+func cutString(b []byte) (text string, whole bool) {
+	before, _, whole := bytes.Cut(b, []byte{0})
+	return string(before), whole
+}
+
+// WriteMemory writes to the caller's memory where the caller itself could. EFAULT
+// means that it was not all of b.
+func (r *Request) WriteMemory(addr uint64, b []byte) error {
+	if err := r.Valid(); err != nil {
+		return err
+	}
+	_, err := sys.WriteProcessMemory(r.TID, addr, b)
+	if errors.Is(err, unix.ESRCH) {
+		return ErrGone
+	}
+	return err
+}
+
+// ProcDir opens the caller's directory in /proc. It stays that of this very thread,
+// and shows nothing when the thread has ended. The handler closes it.
+func (r *Request) ProcDir() (*sys.FD, error) {
+	dir, err := sys.Open("/proc/"+strconv.Itoa(r.TID), unix.O_PATH|unix.O_DIRECTORY)
+	gone := r.Valid()
+	if err == nil && gone == nil {
+		return dir, nil
+	}
+	return nil, errors.Join(gone, err, dir.Close())
+}
+
+// Note keeps a number, not 0, for who serves the call if this process is killed: what
+// the handler is about to do, so that it is not done twice.
+func (r *Request) Note(n uint64) { r.slot.note.Store(n) }
+
+// Noted returns what Note was called with, here or by a predecessor, or 0.
+func (r *Request) Noted() uint64 { return r.slot.note.Load() }
