@@ -3,6 +3,7 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -58,6 +59,17 @@ func OpenInRoot(root *FD, path string) (*FD, error) {
 		return nil, &os.PathError{Op: "openat2", Path: path, Err: err}
 	}
 	return &FD{fd}, nil
+}
+
+// ReadFileAt reads the file with this name in a directory, following no link.
+func ReadFileAt(dir *FD, name string) ([]byte, error) {
+	fd, err := unix.Openat(dir.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "openat", Path: name, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close() // only read from
+	return io.ReadAll(f)
 }
 
 // Int returns the number; it stays valid until Close.
