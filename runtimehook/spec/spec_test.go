@@ -139,6 +139,7 @@ func FuzzParse(f *testing.F) {
 		d.ProtectPaths(nil)
 		d.TakeSysctls(true)
 		d.FitPingGroups(65536)
+		d.TrapSyscalls(traps)
 		d.AddHook("prestart", specs.Hook{Path: "/h"})
 		for i := range d.Spec.Mounts {
 			d.SetMountSource(i, "/s")

@@ -1,0 +1,146 @@
+package spec
+
+import (
+	"runtime"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Traps says which system calls of a container go to the daemon.
+type Traps struct {
+	Listener string // path of the daemon's socket
+	Key      string // the container's, which the runtime passes on to the daemon
+	// CPUAffinity is for sched_getaffinity.
+	CPUAffinity bool
+	// WaitKillable tells that the runtime knows the flag which lets nothing but a fatal
+	// signal interrupt a call that the daemon is at work on.
+	WaitKillable bool
+}
+
+// mountAPI are the calls that make a file system without mount(2). Programs that find
+// them missing fall back to it.
+var mountAPI = []string{"fsconfig", "fsmount", "fsopen", "fspick"}
+
+// architectures are the names of all ABIs that a machine's kernel may have. A filter that
+// does not name one kills whoever uses it.
+var architectures = map[string][]specs.Arch{
+	"amd64": {specs.ArchX86_64, specs.ArchX86, specs.ArchX32},
+	"arm64": {specs.ArchAARCH64, specs.ArchARM},
+}
+
+// hiddenSockets are the address families that reach the host past all namespaces: its
+// hypervisor's sockets and its kernel's ciphers. In the i386 ABI a program may ask for
+// them by socketcall(2), whose arguments no filter sees.
+var hiddenSockets = []uint64{unix.AF_VSOCK, unix.AF_ALG}
+
+// TrapSyscalls has the kernel ask the daemon about some system calls of the container. The
+// engine's profile stays in force: only what it allows whatever the arguments are is
+// trapped, and without a profile all else stays allowed, but for sockets that reach the host.
+func (d *Document) TrapSyscalls(t Traps) {
+	profile, ok := d.linux()["seccomp"].(object)
+	if !ok {
+		profile = openProfile(runtime.GOARCH)
+		d.linux()["seccomp"] = profile
+	}
+	var trapped []string
+	for _, name := range d.wanted(t) {
+		if allows(profile, name) {
+			trapped = append(trapped, name)
+		}
+	}
+	if len(trapped) == 0 {
+		return
+	}
+	setRule(profile, specs.LinuxSyscall{Names: trapped, Action: specs.ActNotify})
+	if slices.Contains(trapped, "mount") {
+		refused := slices.DeleteFunc(slices.Clone(mountAPI), func(name string) bool { return !allows(profile, name) })
+		missing := uint(unix.ENOSYS)
+		setRule(profile, specs.LinuxSyscall{Names: refused, Action: specs.ActErrno, ErrnoRet: &missing})
+	}
+	profile["listenerPath"], profile["listenerMetadata"] = t.Listener, t.Key
+	if t.WaitKillable {
+		waitKillable(profile)
+	}
+}
+
+// wanted are the names of the calls to trap where the profile allows it.
+func (d *Document) wanted(t Traps) []string {
+	names := []string{"sysinfo", "syslog"}
+	if t.CPUAffinity {
+		names = append(names, "sched_getaffinity")
+	}
+	if caps := d.Spec.Process.Capabilities; caps != nil && slices.Contains(caps.Bounding, "CAP_SYS_ADMIN") {
+		names = append(names, "mount")
+	}
+	return names
+}
+
+// openProfile is a profile for a container that has none.
+func openProfile(machine string) object {
+	denied := uint(unix.EPERM)
+	p := specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: architectures[machine]}
+	for _, family := range hiddenSockets {
+		p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{
+			Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: &denied,
+			// The kernel looks at the lower half of the argument alone.
+			Args: []specs.LinuxSeccompArg{{Index: 0, Value: 1<<32 - 1, ValueTwo: family, Op: specs.OpMaskedEqual}},
+		})
+	}
+	return generic(p).(object)
+}
+
+// allows reports whether a profile allows a call whatever its arguments are.
+func allows(profile object, name string) bool {
+	allowed := profile["defaultAction"] == string(specs.ActAllow)
+	for _, e := range elements(profile, "syscalls") {
+		rule, ok := e.(object)
+		if !ok || !slices.Contains(elements(rule, "names"), any(name)) {
+			continue
+		}
+		if rule["action"] != string(specs.ActAllow) {
+			return false
+		}
+		allowed = allowed || len(elements(rule, "args")) == 0
+	}
+	return allowed
+}
+
+// setRule makes a rule the only one of its names: of two for one call it is not defined
+// which holds.
+func setRule(profile object, rule specs.LinuxSyscall) {
+	if len(rule.Names) == 0 {
+		return
+	}
+	others := slices.DeleteFunc(elements(profile, "syscalls"), func(e any) bool {
+		o, ok := e.(object)
+		if !ok {
+			return false
+		}
+		before := elements(o, "names")
+		left := slices.DeleteFunc(before, func(n any) bool {
+			name, ok := n.(string)
+			return ok && slices.Contains(rule.Names, name)
+		})
+		if len(left) == len(before) {
+			return false
+		}
+		o["names"] = left
+		return len(left) == 0
+	})
+	profile["syscalls"] = append(others, generic(rule))
+}
+
+// waitKillable sets the flag. A profile without flags has those that a runtime chooses,
+// which is the one that is added here.
+func waitKillable(profile object) {
+	flags, ok := profile["flags"].(list)
+	if !ok {
+		flags = list{string(specs.LinuxSeccompFlagSpecAllow)}
+	}
+	if flag := any(string(specs.LinuxSeccompFlagWaitKillableRecv)); !slices.Contains(flags, flag) {
+		flags = append(flags, flag)
+	}
+	profile["flags"] = flags
+}
