@@ -33,6 +33,10 @@ func BundlesDir(stateDir string) string { return filepath.Join(stateDir, "bundle
 // SocketPath returns the control socket of the daemon with a run directory.
 func SocketPath(runDir string) string { return filepath.Join(runDir, "control.sock") }
 
+// ListenerPath returns the socket to which runtimes send the descriptors of containers'
+// trapped system calls, of the daemon with a run directory.
+func ListenerPath(runDir string) string { return filepath.Join(runDir, "seccomp.sock") }
+
 // KeeperPath returns what the keeper of the daemon with a run directory says of itself,
 // also while the daemon can't be asked.
 func KeeperPath(runDir string) string { return filepath.Join(runDir, "keeper.json") }
@@ -109,6 +113,9 @@ type Runtime struct {
 	Version string `json:"version"`
 	// TimeNamespace tells whether it can give a container a time namespace.
 	TimeNamespace bool `json:"timeNamespace"`
+	// WaitKillable tells whether it knows SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, and the
+	// kernel has it.
+	WaitKillable bool `json:"waitKillable"`
 }
 
 // Container is a container as `cloister ps` shows it.
@@ -146,6 +153,9 @@ type Rules struct {
 	Bundles string `json:"bundles"`
 	// Views are the paths of the files that containers get in place of the host's.
 	Views []string `json:"views"`
+	// CPUAffinity tells that sched_getaffinity shows as many CPUs as the container's
+	// quota is worth.
+	CPUAffinity bool `json:"cpuAffinity"`
 }
 
 // Registration announces a container that is about to be created.

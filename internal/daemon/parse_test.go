@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 func TestParseStartTime(t *testing.T) {
@@ -161,11 +162,27 @@ func TestSlotSet(t *testing.T) {
 	s.free(1 << 31)
 }
 
-func TestNamespacesInFeatures(t *testing.T) {
-	if got := fmt.Sprint(namespacesIn([]byte(`{"linux":{"namespaces":["cgroup","time"]}}`))); got != "[cgroup time]" {
-		t.Errorf("got %s", got)
+func TestParseFeatures(t *testing.T) {
+	const flag = `["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]`
+	tests := []struct {
+		text       string
+		namespaces string
+		killable   bool
+	}{
+		{`{"linux":{"namespaces":["cgroup","time"]}}`, "[cgroup time]", false},
+		{"runc: unknown command", "[]", false},
+		{`{"linux":{"seccomp":{"enabled":true}}}`, "[]", false},
+		{`{"linux":{"seccomp":{"knownFlags":` + flag + `,"supportedFlags":` + flag + `}}}`, "[]", true},
+		{`{"linux":{"seccomp":{"knownFlags":` + flag + `,"supportedFlags":[]}}}`, "[]", false},
+		{`{"linux":{"seccomp":{"knownFlags":` + flag + `}}}`, "[]", true},
 	}
-	if got := namespacesIn([]byte("runc: unknown command")); got != nil {
-		t.Errorf("got %v, want none", got)
+	for _, tt := range tests {
+		f := parseFeatures([]byte(tt.text))
+		if got := fmt.Sprint(f.Namespaces); got != tt.namespaces {
+			t.Errorf("%s: namespaces %s, want %s", tt.text, got, tt.namespaces)
+		}
+		if got := f.knowsFlag(specs.LinuxSeccompFlagWaitKillableRecv); got != tt.killable {
+			t.Errorf("%s: knows the flag %v, want %v", tt.text, got, tt.killable)
+		}
 	}
 }

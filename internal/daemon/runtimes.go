@@ -13,7 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"cloister/internal/api"
+	"cloister/internal/sys"
 	"cloister/runtimehook/lowlevel"
 )
 
@@ -23,6 +26,7 @@ const runTimeout = 10 * time.Second
 // runtimes knows what the low-level runtimes of this host can do.
 type runtimes struct {
 	timeNamespaces bool // the kernel has them
+	waitKillable   bool // the kernel can let only fatal signals interrupt a trapped call
 
 	mu    sync.Mutex
 	known map[string]probed // by path, guarded by mu
@@ -37,7 +41,7 @@ type probed struct {
 
 func newRuntimes() *runtimes {
 	_, err := os.Stat("/proc/self/ns/time")
-	return &runtimes{timeNamespaces: err == nil, known: map[string]probed{}}
+	return &runtimes{timeNamespaces: err == nil, waitKillable: sys.HasWaitKillable(), known: map[string]probed{}}
 }
 
 // probe asks a runtime for its version and features, once for each state of its
@@ -76,21 +80,41 @@ func (r *runtimes) ask(path string) (api.Runtime, error) {
 	// runc has `features` from 1.1 on, crun from 1.9 on. Without it a runtime may
 	// know time namespaces as well, but there is no way to tell but to fail.
 	if out, err := run(path, "features"); err == nil {
-		rt.TimeNamespace = r.timeNamespaces && slices.Contains(namespacesIn(out), "time")
+		f := parseFeatures(out)
+		rt.TimeNamespace = r.timeNamespaces && slices.Contains(f.Namespaces, "time")
+		rt.WaitKillable = r.waitKillable && f.knowsFlag(specs.LinuxSeccompFlagWaitKillableRecv)
 	}
 	return rt, nil
 }
 
-func namespacesIn(features []byte) []string {
+// parseFeatures returns what a runtime says that it can do; of what can't be read, nothing.
+func parseFeatures(text []byte) runtimeFeatures {
 	var f struct {
-		Linux struct {
-			Namespaces []string `json:"namespaces"`
-		} `json:"linux"`
+		Linux runtimeFeatures `json:"linux"`
 	}
-	if json.Unmarshal(features, &f) != nil {
-		return nil
+	if json.Unmarshal(text, &f) != nil {
+		return runtimeFeatures{}
 	}
-	return f.Linux.Namespaces
+	return f.Linux
+}
+
+// runtimeFeatures is the section linux of a runtime's features.
+type runtimeFeatures struct {
+	Namespaces []string `json:"namespaces"`
+	Seccomp    struct {
+		KnownFlags     []string `json:"knownFlags"`
+		SupportedFlags []string `json:"supportedFlags"` // those that the kernel and libseccomp have, too
+	} `json:"seccomp"`
+}
+
+// knowsFlag reports whether a profile may have a flag. Runtimes that don't say so fail on
+// any, or on those that they don't know.
+func (f *runtimeFeatures) knowsFlag(flag specs.LinuxSeccompFlag) bool {
+	known := f.Seccomp.SupportedFlags
+	if known == nil {
+		known = f.Seccomp.KnownFlags
+	}
+	return slices.Contains(known, string(flag))
 }
 
 func run(path string, args ...string) ([]byte, error) {

@@ -61,6 +61,16 @@ type Cloister struct {
 	Serving Serving `json:"serving"`
 	// Views switches views of /proc and /sys on and off, by their paths.
 	Views Views `json:"views"`
+	// Syscalls is which system calls show what the container has.
+	Syscalls Syscalls `json:"syscalls"`
+}
+
+// Syscalls switches on what is not done for every container.
+type Syscalls struct {
+	// CPUAffinity lets sched_getaffinity, and with it nproc, show as many CPUs as the
+	// container's quota is worth. A program may not expect that of a call which names
+	// the CPUs it can run on.
+	CPUAffinity bool `json:"cpuAffinity"`
 }
 
 // IDRegion is a range of ids of the host.

@@ -25,11 +25,13 @@ func TestLoadMissingFileIsDefault(t *testing.T) {
 func TestLoadReplacesOnlyWhatIsGiven(t *testing.T) {
 	s := load(t, `{"configurationFileVersion": 2,
 		"enhancedContainerIsolation": {"value": true, "locked": true},
-		"cloister": {"allowedHostPaths": ["/etc/localtime"], "idRegion": {"start": 1000000, "size": 131072}}}`)
+		"cloister": {"allowedHostPaths": ["/etc/localtime"], "idRegion": {"start": 1000000, "size": 131072},
+			"syscalls": {"cpuAffinity": true}}}`)
 	want := Default()
 	want.EnhancedContainerIsolation.Locked = true
 	want.Cloister.AllowedHostPaths = []string{"/etc/localtime"}
 	want.Cloister.IDRegion = IDRegion{1000000, 131072}
+	want.Cloister.Syscalls.CPUAffinity = true
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -53,6 +55,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"bad pattern", `{"cloister": {"restrictedHostPaths": ["/[a"]}}`, "/[a"},
 		{"no view", `{"cloister": {"views": {"/proc/meminf": false}}}`, "/proc/meminf"},
 		{"a view without its slash", `{"cloister": {"views": {"proc/meminfo": false}}}`, "proc/meminfo"},
+		{"no such call", `{"cloister": {"syscalls": {"affinity": true}}}`, `unknown field "affinity"`},
+		{"a switch that is no switch", `{"cloister": {"syscalls": {"cpuAffinity": 1}}}`, "cpuAffinity"},
 		{"no runtime", `{"cloister": {"runtimes": []}}`, "runtimes"},
 	}
 	for _, tt := range tests {

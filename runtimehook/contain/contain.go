@@ -98,6 +98,8 @@ type job struct {
 	client *api.Client
 	policy policy.Policy
 	views  []string // paths of the files that containers get in place of the host's
+	// affinity tells that sched_getaffinity is trapped.
+	affinity bool
 
 	capabilities map[string]bool // those of the host's root
 
@@ -114,7 +116,7 @@ type job struct {
 
 // read opens everything that the config names on the host.
 func read(client *api.Client, c Call, rules *api.Rules) (_ *job, err error) {
-	j := &job{Call: c, client: client, policy: &policy.Rules{Lists: rules.Policy}, views: rules.Views}
+	j := &job{Call: c, client: client, policy: &policy.Rules{Lists: rules.Policy}, views: rules.Views, affinity: rules.CPUAffinity}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.close())

@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"cloister/internal/api"
 	"cloister/internal/sys"
 	"cloister/runtimehook/spec"
 )
@@ -30,6 +31,10 @@ func (j *job) rewrite() {
 	}
 	j.doc.ProtectPaths(j.views)
 	j.sysctls()
+	j.doc.TrapSyscalls(spec.Traps{
+		Listener: api.ListenerPath(j.client.RunDir()), Key: j.grant.Key,
+		CPUAffinity: j.affinity, WaitKillable: j.grant.Runtime.WaitKillable,
+	})
 	j.hook()
 }
 
