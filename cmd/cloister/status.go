@@ -42,6 +42,7 @@ func (c *statusCmd) Run(client *api.Client) error {
 		{"runtime", s.Runtime.Path + " (" + s.Runtime.Version + ")"},
 		{"served", served(&s.Served)},
 		{"rendering requests", latency(&s.Served)},
+		{"system calls", fmt.Sprintf("%d answered, from %d listeners", s.Syscalls.Served, s.Syscalls.Listeners)},
 	}
 	if s.SettingsError != "" {
 		rows = append(rows, []string{"settings", "those of before are in force: " + s.SettingsError})

@@ -68,8 +68,20 @@ type Status struct {
 	// Upgrade is the last one.
 	Upgrade *Upgrade `json:"upgrade,omitempty"`
 	// Memory is what the worker has in RAM, in bytes.
-	Memory uint64      `json:"memory"`
-	Served ServedStats `json:"served"`
+	Memory   uint64       `json:"memory"`
+	Served   ServedStats  `json:"served"`
+	Syscalls SyscallStats `json:"syscalls"`
+}
+
+// SyscallStats is what was done with trapped system calls, in all containers, since the
+// worker began to count.
+type SyscallStats struct {
+	Served uint64 `json:"served"`
+	// Listeners are where calls arrive: one for each container and for each process that
+	// was started in one later, as long as it or a child of it is there.
+	Listeners int `json:"listeners"`
+	// Refused is how often something else than a listener came from a runtime.
+	Refused uint64 `json:"refused"`
 }
 
 // Upgrade is the change to another program, or to a new version of the same.

@@ -49,6 +49,7 @@ type Daemon struct {
 	peers     *peers
 	views     *views
 	registry  *registry
+	syscalls  *syscalls
 	runtime   func() (api.Runtime, error) // the low-level one; probed once
 	features  func() map[string]bool      // of the host and the runtime; probed once
 	refusals  atomic.Uint64               // of containers, as the wrapper and the hooks report them
@@ -123,6 +124,9 @@ func (d *Daemon) open() (err error) {
 		return err
 	}
 	d.views.start()
+	if err := d.openSyscalls(); err != nil {
+		return err
+	}
 	return d.probe(runtimes)
 }
 
@@ -174,6 +178,9 @@ func (d *Daemon) findRuntime(known *runtimes) (api.Runtime, error) {
 // close takes away what open has made, as far as it came.
 func (d *Daemon) close() error {
 	var errs []error
+	if d.syscalls != nil {
+		errs = append(errs, d.syscalls.end(d.RunDir))
+	}
 	if d.registry != nil {
 		errs = append(errs, d.registry.close())
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -15,7 +17,7 @@ import (
 // to the next one. Without a keeper nothing does.
 type legacy struct {
 	client *keeper.Client
-	mu     *sync.Mutex
+	mu     *sync.Mutex    // guards what of client is not for many goroutines, too
 	fds    map[string]int // all that is kept, by name; guarded by mu
 }
 
@@ -39,20 +41,46 @@ func (l legacy) takeOver() error {
 
 // has reports whether a predecessor has left something under a name.
 func (l legacy) has(name string) bool {
-	return l.client != nil && l.client.Stored(name) != nil
+	if l.client == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.client.Stored(name) != nil
+}
+
+// names returns those of all that a predecessor has left with a prefix.
+func (l legacy) names(prefix string) []string {
+	if l.client == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(l.client.Names(), func(name string) bool { return !strings.HasPrefix(name, prefix) })
 }
 
 // take returns what a predecessor has left under a name, nil if there is none. The
 // file is the caller's.
 func (l legacy) take(name string) (*os.File, error) {
-	if !l.has(name) {
-		return nil, nil
-	}
-	fd, err := sys.Duplicate(l.client.Stored(name).Int())
-	if err != nil {
+	fd, err := l.takeFD(name)
+	if fd == nil || err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd.Int()), name), nil
+}
+
+// takeFD is take of what is no file.
+func (l legacy) takeFD(name string) (*sys.FD, error) {
+	if l.client == nil {
+		return nil, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	stored := l.client.Stored(name)
+	if stored == nil {
+		return nil, nil
+	}
+	return sys.Duplicate(stored.Int())
 }
 
 // leave has the keeper keep a file, which stays the caller's.
@@ -64,10 +92,18 @@ func (l legacy) leave(name string, f syscall.Conn) error {
 	if err != nil {
 		return err
 	}
-	var own *sys.FD
-	if failed := conn.Control(func(fd uintptr) { own, err = sys.Duplicate(int(fd)) }); failed != nil {
+	if failed := conn.Control(func(fd uintptr) { err = l.leaveFD(name, int(fd)) }); failed != nil {
 		err = failed
 	}
+	return err
+}
+
+// leaveFD is leave of a descriptor.
+func (l legacy) leaveFD(name string, fd int) error {
+	if l.client == nil {
+		return nil
+	}
+	own, err := sys.Duplicate(fd)
 	if err != nil {
 		return err
 	}
@@ -80,7 +116,8 @@ func (l legacy) leave(name string, f syscall.Conn) error {
 	return nil
 }
 
-// forget has what was left under names closed, here and in the keeper.
+// forget has what was left under names, by a predecessor or by this process, closed here
+// and in the keeper.
 func (l legacy) forget(names ...string) error {
 	if l.client == nil {
 		return nil
@@ -89,8 +126,8 @@ func (l legacy) forget(names ...string) error {
 	defer l.mu.Unlock()
 	var errs []error
 	for _, name := range names {
-		if fd := l.client.Stored(name); fd != nil {
-			errs = append(errs, l.client.Remove(name), fd.Close())
+		if fd, ok := l.fds[name]; ok {
+			errs = append(errs, l.client.Remove(name), sys.NewFD(fd).Close())
 			delete(l.fds, name)
 		}
 	}

@@ -19,7 +19,7 @@ const metricsPath = "/metrics"
 
 // metricsHandler answers scrapes. Nothing is compressed: it never leaves the host.
 func (d *Daemon) metricsHandler() http.Handler {
-	return promhttp.HandlerFor(metrics.NewRegistry(d.Version, d.snapshot), promhttp.HandlerOpts{
+	return promhttp.HandlerFor(metrics.NewRegistry(d.Version, d.snapshot, d.syscalls.metrics), promhttp.HandlerOpts{
 		DisableCompression:  true,
 		MaxRequestsInFlight: 2,
 	})
@@ -31,6 +31,7 @@ func (d *Daemon) snapshot() metrics.Snapshot {
 		Superblocks: d.views.superblocks(),
 		Containers:  d.registry.count(), Registrations: d.registry.registrations.Load(), Refusals: d.refusals.Load(),
 		IDsUsed: d.registry.ids.Used(), IDs: uint64(d.registry.ids.Region().Size),
+		Listeners: uint64(d.syscalls.listeners.Load()), RefusedListeners: d.syscalls.intake.refused.Load(),
 	}
 	if k := d.keeperStatus(); k != nil {
 		s.Worker = &metrics.Worker{Restarts: uint64(k.Restarts), Kills: uint64(k.Kills)}

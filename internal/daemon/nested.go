@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"cloister/emul"
 	"cloister/fs"
 	"cloister/internal/api"
+	"cloister/internal/sys"
 )
 
 // maxNested is how many views of cgroups below its own a container may have: each
@@ -26,33 +28,43 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.phase != running:
-		return nil, fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
-	case len(c.Nested) >= maxNested:
-		return nil, errTooManyNested
-	case n.PID <= 0:
-		return nil, fmt.Errorf("%w: views need a process whose start they count from", errBadRequest)
-	case !r.views.layout.Below(c.Cgroups, n.Cgroups):
-		return nil, fmt.Errorf("%w: cgroup %v is not below that of container %s", errBadRequest, n.Cgroups, c.ID)
-	}
-	if err := r.inside(c, n.PID); err != nil {
-		return nil, err
-	}
-	slot, err := r.takeSlot()
+	slot, err := r.nestLocked(c, nested{Nested: n})
 	if err != nil {
 		return nil, err
 	}
-	c.Nested = append(c.Nested, nested{slot, n})
-	err = r.showNested(c, slot, n)
+	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs, DaemonPID: os.Getpid()}, nil
+}
+
+// nestLocked does its work. Preconditions: c.mu is held.
+func (r *registry) nestLocked(c *container, n nested) (fs.Slot, error) {
+	switch {
+	case c.phase != running:
+		return fs.Slot{}, fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
+	case len(c.Nested) >= maxNested:
+		return fs.Slot{}, errTooManyNested
+	case n.PID <= 0:
+		return fs.Slot{}, fmt.Errorf("%w: views need a process whose start they count from", errBadRequest)
+	case !r.views.layout.Below(c.Cgroups, n.Cgroups):
+		return fs.Slot{}, fmt.Errorf("%w: cgroup %v is not below that of container %s", errBadRequest, n.Cgroups, c.ID)
+	}
+	if err := r.inside(c, n.PID); err != nil {
+		return fs.Slot{}, err
+	}
+	slot, err := r.takeSlot()
+	if err != nil {
+		return fs.Slot{}, err
+	}
+	n.Slot = slot
+	c.Nested = append(c.Nested, n)
+	err = r.showNested(c, &n)
 	if err == nil {
 		err = r.store.put(&c.record) // a successor goes on with them
 	}
 	if err != nil {
 		r.dropOne(c, slot)
-		return nil, fmt.Errorf("views of cgroup %v: %w", n.Cgroups, err)
+		return fs.Slot{}, fmt.Errorf("views of cgroup %v: %w", n.Cgroups, err)
 	}
-	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs, DaemonPID: os.Getpid()}, nil
+	return slot, nil
 }
 
 // inside refuses a process that is not the container's: its number may be another's by
@@ -90,12 +102,24 @@ func (r *registry) unnest(key, nested string) error {
 type nested struct {
 	Slot fs.Slot `json:"slot"`
 	api.Nested
+	// Init is the first process of an inner container, whose end is that of the views, and
+	// PIDNamespace the one that it has begun. Both are zero for views that were asked for
+	// on the control socket.
+	Init         process    `json:"init,omitzero"`
+	PIDNamespace sys.FileID `json:"pidNamespace,omitzero"`
 }
 
-// showNested makes their files appear.
-func (r *registry) showNested(c *container, slot fs.Slot, n api.Nested) error {
-	cfg := emul.ContainerConfig{ID: c.ID, Start: slot.String(), PID: n.PID}
-	return r.views.add(slot, c.owner(), n.Cgroups, cfg)
+// showNested makes their files appear. Preconditions: c.mu is held.
+func (r *registry) showNested(c *container, n *nested) error {
+	cfg := emul.ContainerConfig{ID: c.ID, Start: n.Slot.String(), PID: n.PID}
+	if err := r.views.add(n.Slot, c.owner(), n.Cgroups, cfg); err != nil {
+		return err
+	}
+	if n.Init.PID == 0 {
+		return nil
+	}
+	r.pidSpaces.nest(c.key(), n.PIDNamespace, n.Slot)
+	return r.watchInner(c, n)
 }
 
 // resumeNested goes on with those of a predecessor. Who has asked for what is gone asks
@@ -107,14 +131,18 @@ func (r *registry) resumeNested(c *container) {
 		r.mu.Unlock()
 		err := errNoSlot
 		if ok {
-			err = r.showNested(c, n.Slot, n.Nested)
+			err = r.showNested(c, &n)
 		}
-		if err != nil {
-			r.log.Warn().Str("cid", c.ID).Err(err).Msg("views of a cgroup below the container's are gone")
+		switch {
+		case err == nil:
+			continue
+		case ok:
+			r.dropOne(c, n.Slot)
+		default: // the slot is somebody else's
 			c.Nested = slices.DeleteFunc(c.Nested, func(m nested) bool { return m.Slot == n.Slot })
-			if ok {
-				r.freeSlot(n.Slot)
-			}
+		}
+		if !errors.Is(err, errEnded) {
+			r.log.Warn().Str("cid", c.ID).Err(err).Msg("views of a cgroup below the container's are gone")
 		}
 	}
 }
@@ -133,6 +161,7 @@ func (r *registry) dropOne(c *container, slot fs.Slot) bool {
 		return false
 	}
 	c.Nested = slices.Delete(c.Nested, i, i+1)
+	r.pidSpaces.unnest(c.key(), slot)
 	r.views.remove(slot)
 	r.freeSlot(slot)
 	return true

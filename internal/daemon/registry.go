@@ -42,6 +42,7 @@ type registry struct {
 	background *background  // attaches views again
 	unattached atomic.Int32 // how many containers wait for that, and whether adopt has begun and not ended
 	saver      *saver
+	pidSpaces  pidSpaces
 
 	registrations atomic.Uint64 // that succeeded
 

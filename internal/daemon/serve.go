@@ -33,7 +33,7 @@ func (d *Daemon) byFailure(served bool) ending {
 
 // serveUntil answers the control socket.
 func (d *Daemon) serveUntil(ctx context.Context) (ending, error) {
-	listener, err := d.listen(api.SocketPath(d.RunDir))
+	listener, err := d.listen(controlName, api.SocketPath(d.RunDir))
 	if err != nil {
 		return d.byFailure(false), err
 	}
@@ -71,7 +71,7 @@ func (d *Daemon) serveUntil(ctx context.Context) (ending, error) {
 // handOver leaves everything to the keeper and its next worker, or, if the keeper is gone
 // by now, to this process as the keeper.
 func (d *Daemon) handOver() error {
-	err := d.registry.close()
+	err := errors.Join(d.syscalls.close(), d.registry.close())
 	select {
 	case event := <-d.wishes():
 		d.keeperLost = d.keeperLost || event == keeper.Lost

@@ -10,23 +10,23 @@ import (
 // controlName is the control socket's in the legacy.
 const controlName = "control"
 
-// listen opens the control socket. Who connects while there is no daemon waits for the
-// next, if the keeper has the socket. One that is there otherwise is that of a dead
-// predecessor, since we hold the directory's lock.
-func (d *Daemon) listen(path string) (net.Listener, error) {
-	l, err := d.inheritSocket(path)
+// listen opens a socket for the host's root. name is its in the legacy. Who connects while
+// there is no daemon waits for the next, if the keeper has the socket. One that is there
+// otherwise is that of a dead predecessor, since we hold the directory's lock.
+func (d *Daemon) listen(name, path string) (net.Listener, error) {
+	l, err := d.inheritSocket(name, path)
 	if l == nil && err == nil {
-		l, err = d.openSocket(path)
+		l, err = d.openSocket(name, path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	return l, nil
 }
 
 // inheritSocket returns nil if there is no socket of a predecessor at the path.
-func (d *Daemon) inheritSocket(path string) (net.Listener, error) {
-	f, err := d.legacy.take(controlName)
+func (d *Daemon) inheritSocket(name, path string) (net.Listener, error) {
+	f, err := d.legacy.take(name)
 	if f == nil || err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (d *Daemon) inheritSocket(path string) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-func (d *Daemon) openSocket(path string) (net.Listener, error) {
+func (d *Daemon) openSocket(name, path string) (net.Listener, error) {
 	if err := ignoreMissing(os.Remove(path)); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (d *Daemon) openSocket(path string) (net.Listener, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	if err := d.legacy.leave(controlName, l); err != nil {
+	if err := d.legacy.leave(name, l); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

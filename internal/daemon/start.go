@@ -165,7 +165,16 @@ func (r *registry) show(c *container) error {
 	if err := r.views.add(c.Slot, c.owner(), c.Cgroups, cfg); err != nil {
 		return fmt.Errorf("views of container %s: %w", c.ID, err)
 	}
-	c.undo = append(c.undo, func() error { r.dropNested(c); r.views.remove(c.Slot); return nil })
+	if err := r.pidSpaces.add(c.key(), c.Slot, c.Init.PID); err != nil {
+		r.views.remove(c.Slot)
+		return fmt.Errorf("pid namespace of container %s: %w", c.ID, err)
+	}
+	c.undo = append(c.undo, func() error {
+		r.dropNested(c)
+		r.pidSpaces.remove(c.key())
+		r.views.remove(c.Slot)
+		return nil
+	})
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (d *Daemon) status() *api.Status {
 		RunDir: d.RunDir, StateDir: d.StateDir,
 		IDRegion: api.IDRegion{Start: region.Start, Size: region.Size, Used: d.registry.ids.Used()},
 		Runtime:  runtime, Features: d.features(),
-		Since: d.views.since, Memory: residentMemory(), Served: d.views.served(),
+		Since: d.views.since, Memory: residentMemory(), Served: d.views.served(), Syscalls: d.syscalls.stats(),
 	}
 	if d.settingsError != nil {
 		s.SettingsError = d.settingsError.Error()

@@ -16,6 +16,7 @@ func TestStatusWaitsForNoContainer(t *testing.T) {
 		views:    &views{},
 		runtime:  func() (api.Runtime, error) { return api.Runtime{}, nil },
 		features: func() map[string]bool { return nil },
+		syscalls: &syscalls{intake: &intake{}},
 		registry: &registry{ids: idrange.New(idrange.Range{}), containers: map[string]*container{"0.1": c}},
 	}
 	if s := d.status(); s.Containers != 1 {

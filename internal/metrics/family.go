@@ -44,6 +44,10 @@ var daemonFamilies = []family[*Snapshot]{
 		func(s *Snapshot) uint64 { return s.IDsUsed }),
 	gauge("id_region_size", "User ids in the region.",
 		func(s *Snapshot) uint64 { return s.IDs }),
+	gauge("syscall_listeners", "Where trapped system calls arrive: one for each process that a runtime has started in a container.",
+		func(s *Snapshot) uint64 { return s.Listeners }),
+	counter("syscall_listeners_refused_total", "How often what a runtime has sent was no listener, or no container's.",
+		func(s *Snapshot) uint64 { return s.RefusedListeners }),
 }
 
 var workerFamilies = []family[*Worker]{

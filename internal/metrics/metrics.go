@@ -1,6 +1,6 @@
 // Package metrics shows to Prometheus what a daemon has counted.
 //
-// It counts nothing itself: at each scrape it takes a snapshot and gives it the names
+// It counts nothing itself but system calls: at each scrape it takes a snapshot and gives it the names
 // that docs/observability.md lists. Labels take few values, which containers have no
 // influence on: the paths of view files, with a star for the members of a series, and
 // the kernel's names of requests. No label names a container.
@@ -23,6 +23,9 @@ type Snapshot struct {
 	Registrations, Refusals uint64
 	// IDsUsed of the IDs in the region.
 	IDsUsed, IDs uint64
+	// Listeners are where trapped system calls arrive. RefusedListeners is how often what a
+	// runtime has sent was none, or no container's.
+	Listeners, RefusedListeners uint64
 	// Worker is nil where nothing would start the daemon again.
 	Worker *Worker
 }
@@ -43,10 +46,11 @@ type Worker struct {
 // NewRegistry returns what a scrape gathers from: the snapshots that take returns, and
 // what the Go runtime and the kernel say of this process. Preconditions: take may be
 // called at any time, also more than once at a time.
-func NewRegistry(version string, take func() Snapshot) *prometheus.Registry {
+func NewRegistry(version string, take func() Snapshot, calls *Syscalls) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collector(take),
+		calls,
 		buildInfo(version),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -28,6 +29,7 @@ var everything = Snapshot{
 			Files:    []fs.FileStats{{Path: "proc/pressure/io", Direct: 1}},
 		}},
 	},
+	Listeners: 3, RefusedListeners: 1,
 	Containers: 2, Registrations: 10, Refusals: 5, IDsUsed: 131072, IDs: 65536000,
 	Worker: &Worker{Restarts: 4, Kills: 1},
 }
@@ -36,7 +38,9 @@ var everything = Snapshot{
 func gather(t *testing.T, s Snapshot) []*dto.MetricFamily {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(collector(func() Snapshot { return s }), buildInfo("1.2"))
+	calls := NewSyscalls()
+	calls.Count("mount", "continued", 3*time.Millisecond)
+	r.MustRegister(collector(func() Snapshot { return s }), calls, buildInfo("1.2"))
 	all, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +81,11 @@ func TestText(t *testing.T) {
 		`cloister_fuse_notifications_total{superblock="exact"} 2`,
 		`cloister_fuse_sweeps_total{superblock="exact"} 3`,
 		`cloister_containers 2`,
+		`cloister_syscall_listeners 3`,
+		`cloister_syscall_listeners_refused_total 1`,
+		`cloister_syscalls_total{call="mount",outcome="continued"} 1`,
+		`cloister_syscall_duration_seconds_bucket{call="mount",le="0.008192"} 1`,
+		`cloister_syscall_duration_seconds_count{call="mount"} 1`,
 		`cloister_container_registrations_total 10`,
 		`cloister_container_refusals_total 5`,
 		`cloister_id_region_used 131072`,
@@ -96,7 +105,7 @@ func TestText(t *testing.T) {
 // Every member of a series is counted as one file, and no label is other than these:
 // the number of time series does not grow with the containers.
 func TestLabels(t *testing.T) {
-	allowed := []string{fileLabel, protocolLabel, superblockLabel, opcodeLabel, "version", "goversion"}
+	allowed := []string{fileLabel, protocolLabel, superblockLabel, opcodeLabel, callLabel, outcomeLabel, "version", "goversion"}
 	for _, f := range gather(t, everything) {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
@@ -133,7 +142,7 @@ func TestDuration(t *testing.T) {
 
 // The runtime's and the process's own are there as well.
 func TestCollectors(t *testing.T) {
-	all, err := NewRegistry("1.2", func() Snapshot { return Snapshot{} }).Gather()
+	all, err := NewRegistry("1.2", func() Snapshot { return Snapshot{} }, NewSyscalls()).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,3 +43,14 @@ func (a Answer) response(id uint64) sys.NotificationResponse {
 	}
 	return r
 }
+
+// Outcome says in a word what becomes of the call.
+func (a Answer) Outcome() string {
+	switch {
+	case a.goOn:
+		return "continued"
+	case a.errno != 0:
+		return "failed"
+	}
+	return "returned"
+}

@@ -1,0 +1,221 @@
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/rs/zerolog"
+
+	"cloister/fs"
+	"cloister/internal/sys"
+)
+
+const (
+	// listenerSocket is the name in the legacy of the socket that runtimes connect to.
+	listenerSocket = "seccomp"
+	// listenerPrefix is that of the descriptors which they send: seccomp.<key>.<number>.
+	listenerPrefix = "seccomp."
+	// arrivalPrefix is that of the connections on which one is under way:
+	// arrival.<number>. The descriptor gets the connection's number.
+	arrivalPrefix = "arrival."
+
+	// arrivalLimit is how long a runtime may take to send what it has connected for.
+	arrivalLimit = 5 * time.Second
+	// maxArrivals is how many may do so at the same time.
+	maxArrivals = 64
+	// maxProcessState bounds a message: a container's annotations are in it.
+	maxProcessState = 4 << 20
+)
+
+// intake gets the listeners of containers' system calls from the runtimes: for each
+// process that a runtime starts, a connection with a message and a descriptor. A runtime
+// does not wait for an answer. What has arrived is not lost if this process is killed,
+// since the keeper has the connection until it has the descriptor.
+type intake struct {
+	log  zerolog.Logger
+	left legacy
+	// knows returns an error for a key that is no container's.
+	knows func(key string) error
+	// add takes over the descriptor.
+	add func(name, key string, fd *sys.FD) error
+
+	refused atomic.Uint64
+	last    atomic.Uint64 // number of a connection
+	places  chan struct{} // one is held by each connection that is handled
+}
+
+// listenerName is that of a descriptor in the legacy.
+func listenerName(key string, number uint64) string {
+	return listenerPrefix + key + "." + strconv.FormatUint(number, 10)
+}
+
+// parseListenerName reports whether it is one.
+func parseListenerName(name string) (key string, number uint64, ok bool) {
+	rest, ok := strings.CutPrefix(name, listenerPrefix)
+	end := strings.LastIndexByte(rest, '.')
+	if !ok || end < 0 {
+		return "", 0, false
+	}
+	if _, err := fs.ParseSlot(rest[:end]); err != nil {
+		return "", 0, false
+	}
+	number, err := strconv.ParseUint(rest[end+1:], 10, 64)
+	return rest[:end], number, err == nil
+}
+
+// resume takes up what predecessors have left. A container keeps its listener whatever
+// is known of it: closed, all its calls would fail from then on.
+func (i *intake) resume() error {
+	var errs []error
+	var numbers []uint64
+	for _, name := range i.left.names(listenerPrefix) {
+		key, number, ok := parseListenerName(name)
+		if !ok {
+			continue
+		}
+		numbers = append(numbers, number)
+		fd, err := i.left.takeFD(name)
+		if err == nil {
+			err = i.add(name, key, fd)
+		}
+		errs = append(errs, err)
+	}
+	var arrivals []string
+	for _, name := range i.left.names(arrivalPrefix) {
+		number, err := strconv.ParseUint(strings.TrimPrefix(name, arrivalPrefix), 10, 64)
+		if err != nil || slices.Contains(numbers, number) { // nothing was left to do but to forget it
+			errs = append(errs, i.left.forget(name))
+			continue
+		}
+		numbers = append(numbers, number)
+		arrivals = append(arrivals, name)
+	}
+	if len(numbers) > 0 {
+		i.last.Store(slices.Max(numbers))
+	}
+	for _, name := range arrivals {
+		errs = append(errs, i.resumeArrival(name))
+	}
+	return errors.Join(errs...)
+}
+
+func (i *intake) resumeArrival(name string) error {
+	f, err := i.left.take(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return errors.Join(err, i.left.forget(name))
+	}
+	number, _ := strconv.ParseUint(strings.TrimPrefix(name, arrivalPrefix), 10, 64)
+	i.places <- struct{}{}
+	go i.arrived(conn, number)
+	return nil
+}
+
+// serve accepts runtimes until the socket is closed. One that is slow holds nobody else.
+func (i *intake) serve(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // no descriptor is free, say
+			i.log.Error().Err(err).Msg("runtimes that bring system calls have to wait")
+			<-time.After(100 * time.Millisecond)
+			continue
+		}
+		i.places <- struct{}{}
+		go i.arrived(conn, i.last.Add(1))
+	}
+}
+
+// arrived handles one connection.
+func (i *intake) arrived(conn net.Conn, number uint64) {
+	defer func() { <-i.places }()
+	defer conn.Close() // what was sent is not read, but looked at
+	err := i.receive(conn, number)
+	if err != nil {
+		i.refused.Add(1)
+		i.log.Error().Err(err).Msg("a listener for a container's system calls is refused, they will fail")
+	}
+}
+
+func (i *intake) receive(conn net.Conn, number uint64) (err error) {
+	unix, ok := conn.(*net.UnixConn)
+	if !ok {
+		return errors.New("not a unix socket")
+	}
+	peer, err := sys.PeerCredentials(unix)
+	if err != nil {
+		return err
+	}
+	if peer.UID != 0 {
+		return fmt.Errorf("process %d of user %d is not the host's root", peer.PID, peer.UID)
+	}
+	arrival := arrivalPrefix + strconv.FormatUint(number, 10)
+	if err := i.left.leave(arrival, unix); err != nil {
+		i.log.Warn().Err(err).Msg("a listener is lost if the daemon is killed now")
+	}
+	defer func() { err = errors.Join(err, i.left.forget(arrival)) }()
+	if err := unix.SetReadDeadline(time.Now().Add(arrivalLimit)); err != nil {
+		return err
+	}
+	key, fd, err := receiveListener(unix)
+	if err != nil {
+		return fmt.Errorf("from process %d: %w", peer.PID, err)
+	}
+	if err := i.knows(key); err != nil {
+		return errors.Join(err, fd.Close())
+	}
+	name := listenerName(key, number)
+	if err := i.left.leaveFD(name, fd.Int()); err != nil {
+		i.log.Warn().Str("key", key).Err(err).Msg("a listener is lost when the daemon ends")
+	}
+	return i.add(name, key, fd)
+}
+
+// receiveListener looks at the message of a runtime. All that counts of it is the key,
+// which we have put into the container's config: of the rest runtimes differ.
+func receiveListener(conn *net.UnixConn) (key string, listener *sys.FD, err error) {
+	var state specs.ContainerProcessState
+	fds, err := sys.PeekStream(conn, maxProcessState, func(data []byte) (bool, error) {
+		state = specs.ContainerProcessState{}
+		err := json.NewDecoder(bytes.NewReader(data)).Decode(&state)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	defer func() {
+		for _, fd := range fds {
+			if fd != listener {
+				err = errors.Join(err, fd.Close())
+			}
+		}
+	}()
+	if err != nil {
+		return "", nil, fmt.Errorf("message of a runtime: %w", err)
+	}
+	n := slices.Index(state.Fds, specs.SeccompFdName)
+	if n < 0 || n >= len(fds) {
+		return "", nil, fmt.Errorf("message of a runtime about %q with %d descriptors has no %s", state.Fds, len(fds), specs.SeccompFdName)
+	}
+	if kind, err := os.Readlink(fds[n].ProcPath()); err != nil || kind != "anon_inode:seccomp notify" {
+		return "", nil, fmt.Errorf("what a runtime has sent as %s is %s", specs.SeccompFdName, kind)
+	}
+	return state.Metadata, fds[n], nil
+}
