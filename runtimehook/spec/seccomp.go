@@ -19,9 +19,10 @@ type Traps struct {
 	WaitKillable bool
 }
 
-// mountAPI are the calls that make a file system without mount(2). Programs that find
-// them missing fall back to it.
-var mountAPI = []string{"fsconfig", "fsmount", "fsopen", "fspick"}
+// newMountAPI is where programs begin to make a file system without mount(2). If it is
+// missing they fall back to that. The other calls of this kind are left to the kernel:
+// fspick only changes what is there, and mount(8) knows no other way once it has seen it.
+const newMountAPI = "fsopen"
 
 // architectures are the names of all ABIs that a machine's kernel may have. A filter that
 // does not name one kills whoever uses it.
@@ -54,10 +55,9 @@ func (d *Document) TrapSyscalls(t Traps) {
 		return
 	}
 	setRule(profile, specs.LinuxSyscall{Names: trapped, Action: specs.ActNotify})
-	if slices.Contains(trapped, "mount") {
-		refused := slices.DeleteFunc(slices.Clone(mountAPI), func(name string) bool { return !allows(profile, name) })
+	if slices.Contains(trapped, "mount") && allows(profile, newMountAPI) {
 		missing := uint(unix.ENOSYS)
-		setRule(profile, specs.LinuxSyscall{Names: refused, Action: specs.ActErrno, ErrnoRet: &missing})
+		setRule(profile, specs.LinuxSyscall{Names: []string{newMountAPI}, Action: specs.ActErrno, ErrnoRet: &missing})
 	}
 	profile["listenerPath"], profile["listenerMetadata"] = t.Listener, t.Key
 	if t.WaitKillable {
@@ -110,9 +110,6 @@ func allows(profile object, name string) bool {
 // setRule makes a rule the only one of its names: of two for one call it is not defined
 // which holds.
 func setRule(profile object, rule specs.LinuxSyscall) {
-	if len(rule.Names) == 0 {
-		return
-	}
 	others := slices.DeleteFunc(elements(profile, "syscalls"), func(e any) bool {
 		o, ok := e.(object)
 		if !ok {
