@@ -3,13 +3,19 @@ package sys
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
 // OneShot waits for input on many descriptors, with any number of goroutines. What is
 // ready is told to one of them, and not again until Arm.
-type OneShot struct{ loop *epollLoop }
+type OneShot struct {
+	loop *epollLoop
+	// armed counts calls of Add and Arm. What comes before one of these comes before what
+	// Wait then returns, and Go's memory model, which knows nothing of epoll, is told so.
+	armed atomic.Uint64
+}
 
 // NewOneShot returns one that waits for nothing.
 func NewOneShot() (*OneShot, error) {
@@ -17,19 +23,22 @@ func NewOneShot() (*OneShot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &OneShot{loop}, nil
+	return &OneShot{loop: loop}, nil
 }
 
 // Add begins to wait for input on a descriptor, or for its end. ids are the caller's,
 // and below the highest number.
 func (o *OneShot) Add(fd *FD, id uint64) error {
-	return o.loop.add(fd.fd, unix.EPOLLIN|unix.EPOLLONESHOT, id)
+	number := fd.fd
+	o.armed.Add(1)
+	return o.loop.add(number, unix.EPOLLIN|unix.EPOLLONESHOT, id)
 }
 
 // Arm waits for it again, after Wait has returned its id.
 func (o *OneShot) Arm(fd *FD, id uint64) error {
-	ev := epollEvent(unix.EPOLLIN|unix.EPOLLONESHOT, id)
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(o.loop.epoll.fd, unix.EPOLL_CTL_MOD, fd.fd, &ev))
+	ev, number := epollEvent(unix.EPOLLIN|unix.EPOLLONESHOT, id), fd.fd
+	o.armed.Add(1)
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(o.loop.epoll.fd, unix.EPOLL_CTL_MOD, number, &ev))
 }
 
 // Remove does not wait for it any more.
@@ -53,6 +62,7 @@ func (o *OneShot) Wait() (Ready, bool, error) {
 		if n < 1 {
 			continue
 		}
+		o.armed.Load()
 		id := eventID(&events[0])
 		return Ready{
 			ID:    id,

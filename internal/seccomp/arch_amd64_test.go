@@ -1,0 +1,6 @@
+package seccomp
+
+import "golang.org/x/sys/unix"
+
+// nativeArch is that of the test program itself.
+const nativeArch = unix.AUDIT_ARCH_X86_64

@@ -1,0 +1,285 @@
+//go:build root
+
+package seccomp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"cloister/internal/sys"
+	"cloister/internal/sys/systest"
+)
+
+// roleEnv makes the test program something else: a process under a filter, or an agent.
+const roleEnv = "CLOISTER_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	var err error
+	switch role := os.Getenv(roleEnv); role {
+	case "":
+		os.Exit(m.Run())
+	case "tracee":
+		err = beTracee()
+	case "worker":
+		err = beWorker()
+	default:
+		err = fmt.Errorf("no such role: %s", role)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// traps are what tracees have handed over, on the machine that runs the tests.
+func traps() []systest.Trap {
+	var traps []systest.Trap
+	for e := range calls {
+		traps = append(traps, systest.Trap{Arch: e.arch, Nr: uint32(e.nr)})
+	}
+	return traps
+}
+
+// The arena is memory of the tracee at a fixed address that also i386 reaches: room for
+// buffers, then a page that is only readable, then none.
+const (
+	arena     = uint64(0xa0000000)
+	arenaRoom = 64 * 4096 // for machines with pages of 64 KiB as well
+)
+
+var (
+	readOnly = arena + arenaRoom
+	unmapped = readOnly + uint64(os.Getpagesize())
+)
+
+// order is what a tracee is told to do: make a call, Threads times at once and each time
+// with the argument Moved further by Stride.
+type order struct {
+	How     string // syscall, int80
+	Nr      uint64
+	Args    [6]uint64
+	Threads int
+	Moved   int
+	Stride  uint64
+	Repeat  int    // one after the other
+	Show    int    // bytes of the moved argument's memory
+	Name    string // of a file to read instead of a call
+}
+
+// outcome is what came of one of the calls.
+type outcome struct {
+	Value  int64 // negative errno, as the kernel returns it
+	Memory []byte
+	Nanos  int64 // all of the repetitions
+}
+
+func beTracee() error {
+	conn, err := sys.NewPacketConn(3)
+	if err != nil {
+		return err
+	}
+	if err := mapArena(); err != nil {
+		return err
+	}
+	if os.Getenv("CLOISTER_TEST_PLAIN") == "" {
+		listener, err := systest.InstallFilter(traps()...)
+		if err != nil {
+			return err
+		}
+		if err := conn.Send("listener", listener.Int()); err != nil {
+			return err
+		}
+		if err := listener.Close(); err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, 4096)
+	for {
+		text, _, err := conn.Receive(buf)
+		if err != nil {
+			return nil // the test has ended
+		}
+		var o order
+		if err := json.Unmarshal([]byte(text), &o); err != nil {
+			return err
+		}
+		answer, err := json.Marshal(o.run())
+		if err != nil {
+			return err
+		}
+		if err := conn.Send(string(answer)); err != nil {
+			return err
+		}
+	}
+}
+
+func mapArena() error {
+	for at, prot := range map[uint64]int{arena: unix.PROT_READ | unix.PROT_WRITE, readOnly: unix.PROT_READ} {
+		length := uintptr(arenaRoom)
+		if at == readOnly {
+			length = uintptr(os.Getpagesize())
+		}
+		_, err := unix.MmapPtr(-1, 0, pointer(at), length, prot,
+			unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED_NOREPLACE)
+		if err != nil {
+			return os.NewSyscallError("mmap", err)
+		}
+	}
+	return nil
+}
+
+// pointer is for memory that is not Go's.
+func pointer(at uint64) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&at)) }
+
+func (o order) run() []outcome {
+	outcomes := make([]outcome, max(o.Threads, 1))
+	var threads sync.WaitGroup
+	for i := range outcomes {
+		args := o.Args
+		args[o.Moved] += uint64(i) * o.Stride
+		threads.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			outcomes[i] = o.one(args)
+		})
+	}
+	threads.Wait()
+	return outcomes
+}
+
+func (o order) one(args [6]uint64) (done outcome) {
+	start := time.Now()
+	for range max(o.Repeat, 1) {
+		done.Value = o.call(args)
+	}
+	done.Nanos = int64(time.Since(start))
+	if o.Show > 0 {
+		done.Memory = slices.Clone(unsafe.Slice((*byte)(pointer(args[o.Moved])), o.Show))
+	}
+	return done
+}
+
+func (o order) call(args [6]uint64) int64 {
+	if o.How == "int80" {
+		return callI386(o.Nr, args)
+	}
+	r, _, errno := unix.Syscall6(uintptr(o.Nr), uintptr(args[0]), uintptr(args[1]), uintptr(args[2]),
+		uintptr(args[3]), uintptr(args[4]), uintptr(args[5]))
+	if errno != 0 {
+		return -int64(errno)
+	}
+	return int64(r)
+}
+
+// tracee is a process under a filter.
+type tracee struct {
+	t        testing.TB
+	cmd      *exec.Cmd
+	conn     *sys.PacketConn
+	listener *sys.FD
+}
+
+func startTracee(t testing.TB, env ...string) *tracee {
+	t.Helper()
+	conn, theirs, err := sys.PacketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(append(os.Environ(), roleEnv+"=tracee"), env...)
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{theirs}
+	err = cmd.Start()
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &tracee{t: t, cmd: cmd, conn: conn}
+	t.Cleanup(tr.end)
+	if len(env) > 0 {
+		return tr
+	}
+	text, fds, err := conn.Receive(make([]byte, 100))
+	if err != nil || text != "listener" || len(fds) != 1 {
+		t.Fatalf("tracee says %q with %d descriptors: %v", text, len(fds), err)
+	}
+	tr.listener = fds[0]
+	return tr
+}
+
+// end lets the process end, if it has not.
+func (tr *tracee) end() {
+	_ = tr.conn.Close()
+	_ = tr.cmd.Process.Kill()
+	_ = tr.cmd.Wait() // it was killed
+}
+
+// start gives an order; the function returned waits for what comes of it.
+func (tr *tracee) start(o order) func() []outcome {
+	tr.t.Helper()
+	text, err := json.Marshal(o)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if err := tr.conn.Send(string(text)); err != nil {
+		tr.t.Fatal(err)
+	}
+	return func() []outcome {
+		tr.t.Helper()
+		var outcomes []outcome
+		text, _, err := tr.conn.Receive(make([]byte, 1<<18))
+		if err := errors.Join(err, json.Unmarshal([]byte(text), &outcomes)); err != nil {
+			tr.t.Fatal(err)
+		}
+		return outcomes
+	}
+}
+
+// do gives an order for one call.
+func (tr *tracee) do(o order) outcome {
+	tr.t.Helper()
+	return tr.start(o)()[0]
+}
+
+// sysinfoAt orders sysinfo(2) with an address.
+func sysinfoAt(addr uint64) order { return order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{addr}} }
+
+// errno is what a call returns that fails.
+func errno(e unix.Errno) int64 { return -int64(e) }
+
+// fds counts the open descriptors of the test.
+func fds(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// within returns what comes from a channel, or fails the test.
+func within[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("no %s after 20 s\n%s", what, buf[:runtime.Stack(buf, true)])
+		panic("unreachable")
+	}
+}
+
+func name(i int) string { return "listener-" + strconv.Itoa(i) }
