@@ -61,6 +61,8 @@ var coreTests = []struct {
 	{"ReadOnlyRoot", testReadOnlyRoot},
 	{"TooManyIDs", testTooManyIDs},
 	{"ExitStatus", testExitStatus},
+	{"SystemCalls", testSyscalls},
+	{"HiddenSockets", testHiddenSockets},
 }
 
 var uidMap = regexp.MustCompile(`^ +0 +(\d+) +65536$`)

@@ -31,6 +31,16 @@ func probe(args []string) {
 		unix.Close(fd)
 	case "pressure":
 		probePressure()
+	case "sysinfo":
+		probeSysinfo()
+	case "sysinfo-again-and-again":
+		probeManySysinfo()
+	case "cpus":
+		probeCPUs()
+	case "sockets":
+		for _, a := range socketAttacks {
+			fmt.Println(a.name, answer(a.attack()))
+		}
 	case "readonly":
 		for _, a := range readOnlyAttacks {
 			fmt.Println(a.name, answer(a.attack(args[1])))

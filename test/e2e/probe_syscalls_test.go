@@ -1,0 +1,70 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// probeSysinfo prints what sysinfo(2) says: memory and swap in KiB, and seconds since boot.
+func probeSysinfo() {
+	var s unix.Sysinfo_t
+	if err := unix.Sysinfo(&s); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	unit := uint64(s.Unit)
+	fmt.Println(s.Totalram*unit>>10, s.Totalswap*unit>>10, s.Uptime)
+}
+
+// probeManySysinfo calls it for two seconds, and prints how often, or the first answer
+// that is another than before.
+func probeManySysinfo() {
+	var first, s unix.Sysinfo_t
+	if err := unix.Sysinfo(&first); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	n := 0
+	for begin := time.Now(); time.Since(begin) < 2*time.Second; n++ {
+		if err := unix.Sysinfo(&s); err != nil || s.Totalram != first.Totalram {
+			fmt.Println("call", n, s.Totalram, err)
+			os.Exit(1)
+		}
+	}
+	fmt.Println(n > 0)
+}
+
+// probeCPUs prints how many CPUs the program may run on.
+func probeCPUs() {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(set.Count())
+}
+
+// socketAttacks reach for the hypervisor and for the kernel's ciphers. The kernel takes the
+// lower half of the first argument alone.
+var socketAttacks = []struct {
+	name   string
+	attack func() error
+}{
+	{"vsock", func() error { return socket(unix.AF_VSOCK) }},
+	{"vsock-high", func() error { return socket(1<<32 | unix.AF_VSOCK) }},
+	{"alg", func() error { return socket(unix.AF_ALG) }},
+	{"alg-high", func() error { return socket(1<<40 | unix.AF_ALG) }},
+}
+
+func socket(family uintptr) error {
+	fd, _, errno := unix.Syscall(unix.SYS_SOCKET, family, unix.SOCK_STREAM, 0)
+	if errno != 0 {
+		return errno
+	}
+	return unix.Close(int(fd))
+}
