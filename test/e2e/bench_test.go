@@ -14,7 +14,7 @@ func TestBenchRead(t *testing.T) {
 	t.Cleanup(func() { settled(t) })
 	name := ownName("read")
 	runUntilTheEnd(t, name, "-m", "256m")
-	status, err := world.daemon.client.Status()
+	status, err := world.Daemon.Client.Status()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,13 +54,13 @@ type testBundle struct {
 func (e bundleEngine) newBundle(t *testing.T, o options, script string) *testBundle {
 	t.Helper()
 	id := fmt.Sprintf("b%d", bundles.Add(1))
-	b := &testBundle{t: t, id: id, dir: filepath.Join(world.dir, id), runtime: e.runtime}
+	b := &testBundle{t: t, id: id, dir: filepath.Join(world.Dir, id), runtime: e.runtime}
 	if err := os.Mkdir(b.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(b.dir) })
 	// The programs are shared, everything else is the bundle's own.
-	sh(t, "sh", "-c", fmt.Sprintf("mkdir %[2]s && cp -a %[1]s/[!b]* %[2]s && cp -al %[1]s/bin %[2]s", world.rootfs, filepath.Join(b.dir, "rootfs"))).ok(t)
+	sh(t, "sh", "-c", fmt.Sprintf("mkdir %[2]s && cp -a %[1]s/[!b]* %[2]s && cp -al %[1]s/bin %[2]s", world.Rootfs, filepath.Join(b.dir, "rootfs"))).ok(t)
 
 	opts := &bundle.Options{
 		Name: bundle.Name(id), Command: []string{"/bin/sh", "-c", script}, Rootfs: filepath.Join(b.dir, "rootfs"),
@@ -87,7 +87,7 @@ func (e bundleEngine) newBundle(t *testing.T, o options, script string) *testBun
 	}
 	b.spec = bundle.Spec(opts)
 	b.spec.Root.Readonly = o.readOnly
-	b.spec.Linux.CgroupsPath = cgroupParent() + "/" + id
+	b.spec.Linux.CgroupsPath = world.CgroupParent() + "/" + id
 	if o.user != "" {
 		uid, err := strconv.ParseUint(o.user, 10, 32)
 		if err != nil {
@@ -112,10 +112,10 @@ func (b *testBundle) write() {
 // call calls cloister-runtime.
 func (b *testBundle) call(args ...string) result {
 	b.t.Helper()
-	return sh(b.t, world.wrapper, append([]string{"--runtime-path", b.runtime, "--root", b.root()}, args...)...)
+	return sh(b.t, world.Wrapper, append([]string{"--runtime-path", b.runtime, "--root", b.root()}, args...)...)
 }
 
-func (b *testBundle) root() string { return filepath.Join(world.dir, "state-"+b.runtime) }
+func (b *testBundle) root() string { return filepath.Join(world.Dir, "state-"+b.runtime) }
 
 func (b *testBundle) run() result {
 	b.t.Helper()
@@ -129,7 +129,7 @@ func (b *testBundle) detached(command ...string) {
 	b.t.Helper()
 	b.write()
 	line := fmt.Sprintf("%s --runtime-path %s --root %s %s --bundle %s --pid-file %[5]s/pid %s </dev/null >%[5]s/log 2>&1",
-		world.wrapper, b.runtime, b.root(), strings.Join(command, " "), b.dir, b.id)
+		world.Wrapper, b.runtime, b.root(), strings.Join(command, " "), b.dir, b.id)
 	if r := sh(b.t, "sh", "-c", line); r.status != 0 {
 		text, _ := os.ReadFile(filepath.Join(b.dir, "log"))
 		b.t.Fatalf("%v\n%s", r, text)
@@ -153,7 +153,7 @@ func TestBundleLifeCycle(t *testing.T) {
 		b.detached("create")
 		check(t, filepath.Join(b.dir, "config.json"), string(config)) // the engine's own stays as it was
 
-		all, err := world.daemon.client.Containers()
+		all, err := world.Daemon.Client.Containers()
 		if err != nil || len(all) != 1 || all[0].ID != b.id {
 			t.Fatalf("the daemon knows %+v, %v", all, err)
 		}
@@ -176,7 +176,7 @@ func TestBundleLifeCycle(t *testing.T) {
 		b.call("exec", b.id, "cat", "/proc/self/uid_map").ok(t)
 		b.call("kill", b.id, "KILL").ok(t)
 		eventually(t, "the daemon sees the end before anybody deletes the container", func() bool {
-			all, err := world.daemon.client.Containers()
+			all, err := world.Daemon.Client.Containers()
 			return err == nil && len(all) == 0
 		})
 		eventually(t, "the runtime sees the end", func() bool { return b.call("delete", b.id).status == 0 })
@@ -188,7 +188,7 @@ func TestBundleSameIDTwice(t *testing.T) {
 		first := e.newBundle(t, options{}, "sleep 1000")
 		first.write()
 		sh(t, "sh", "-c", fmt.Sprintf("%s --runtime-path %s --root %s run -d --bundle %s %s </dev/null >/dev/null 2>&1",
-			world.wrapper, e.runtime, first.root(), first.dir, first.id)).ok(t)
+			world.Wrapper, e.runtime, first.root(), first.dir, first.id)).ok(t)
 		t.Cleanup(func() { first.call("delete", "--force", first.id) })
 		second := e.newBundle(t, options{}, "true")
 		second.id = first.id
@@ -229,7 +229,7 @@ func TestBundleRefusals(t *testing.T) {
 				s.Mounts = append(s.Mounts, specs.Mount{Type: "overlay", Source: "overlay", Destination: "/mnt", Options: []string{"lowerdir=/etc:/root"}})
 			}, `mount of type "overlay" at /mnt`},
 			{"a mount over the masks' source", func(s *specs.Spec) {
-				s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: world.rootfs, Destination: "/dev", Options: []string{"bind"}})
+				s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: world.Rootfs, Destination: "/dev", Options: []string{"bind"}})
 			}, "what hides the host's files in /proc"},
 			{"an annotation that the runtime obeys", func(s *specs.Spec) {
 				s.Annotations = map[string]string{"run.oci.hooks.stderr": "/etc/profile"}
@@ -265,12 +265,12 @@ func TestBundleEngineMadeUserNamespace(t *testing.T) {
 		b.spec.Linux.Namespaces = append(b.spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 		b.spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 700000, Size: 65536}}
 		b.spec.Linux.GIDMappings = b.spec.Linux.UIDMappings
-		for _, dir := range []string{world.dir, b.dir} {
+		for _, dir := range []string{world.Dir, b.dir} {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
-		sh(t, "sh", "-c", fmt.Sprintf("rm -r %[2]s && cp -a %[1]s %[2]s && chown -R 700000:700000 %[2]s", world.rootfs, filepath.Join(b.dir, "rootfs"))).ok(t)
+		sh(t, "sh", "-c", fmt.Sprintf("rm -r %[2]s && cp -a %[1]s %[2]s && chown -R 700000:700000 %[2]s", world.Rootfs, filepath.Join(b.dir, "rootfs"))).ok(t)
 		r := b.run()
 		r.prints(t, "0     700000      65536\n0\nMemTotal:          65536 kB")
 	})
@@ -287,7 +287,7 @@ func TestBundleRuntimeKilled(t *testing.T) {
 		for i := range killRounds {
 			b := e.newBundle(t, options{memory: "64m", volumes: []string{t.TempDir() + ":/v:ro"}}, "true")
 			b.write()
-			cmd := world.sandbox.command(t.Context(), world.wrapper, "--runtime-path", e.runtime, "--root", b.root(), "run", "--bundle", b.dir, b.id)
+			cmd := world.Command(t.Context(), world.Wrapper, "--runtime-path", e.runtime, "--root", b.root(), "run", "--bundle", b.dir, b.id)
 			begin := time.Now()
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -317,10 +317,10 @@ func TestBundleHookKilled(t *testing.T) {
 		b := bundleEngine{"runc"}.newBundle(t, options{}, "true")
 		b.write()
 		program, hook, runtime := filepath.Join(b.dir, "cloister-runtime"), filepath.Join(b.dir, "hook"), filepath.Join(b.dir, "runtime")
-		if err := os.Link(world.cloister, program); err != nil {
+		if err := os.Link(world.Cloister, program); err != nil {
 			t.Fatal(err)
 		}
-		script(t, hook, fmt.Sprintf("exec timeout -s KILL 0.%03d %s \"$@\"", 1+i, world.cloister))
+		script(t, hook, fmt.Sprintf("exec timeout -s KILL 0.%03d %s \"$@\"", 1+i, world.Cloister))
 		script(t, runtime, fmt.Sprintf("mv -f %s %s 2>/dev/null; exec runc \"$@\"", hook, program))
 		r := sh(t, program, "--runtime-path", runtime, "--root", b.root(), "run", "--bundle", b.dir, b.id)
 		if r.status != 0 {
@@ -353,7 +353,7 @@ func TestBundleViewsFollowTheLimits(t *testing.T) {
 		b := e.newBundle(t, options{memory: "64m"}, "sleep 1000")
 		b.write()
 		sh(t, "sh", "-c", fmt.Sprintf("%s --runtime-path %s --root %s run -d --bundle %s %s </dev/null >/dev/null 2>&1",
-			world.wrapper, e.runtime, b.root(), b.dir, b.id)).ok(t)
+			world.Wrapper, e.runtime, b.root(), b.dir, b.id)).ok(t)
 		t.Cleanup(func() { b.call("delete", "--force", b.id) })
 		b.call("exec", b.id, "head", "-n", "1", "/proc/meminfo").prints(t, "MemTotal:          65536 kB")
 		b.call("update", "--memory", "33554432", "--memory-swap", "33554432", b.id).ok(t)

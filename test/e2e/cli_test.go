@@ -19,7 +19,7 @@ import (
 // cli runs the cloister command.
 func cli(t *testing.T, args ...string) result {
 	t.Helper()
-	return sh(t, world.cloister, args...)
+	return sh(t, world.Cloister, args...)
 }
 
 func TestRun(t *testing.T) {
@@ -44,11 +44,11 @@ func TestRun(t *testing.T) {
 			write1(t, filepath.Join(dir, "f"), "text\n")
 			run("-v", dir+":/v:ro", "sh", "-c", "cat /v/f; touch /v/g 2>/dev/null || echo no").prints(t, "text\nno")
 			run("--privileged", "sh", "-c", "mount -t tmpfs none /tmp && echo yes").prints(t, "yes")
-			run("--rootfs", world.rootfs, "busybox", "id", "-u").prints(t, "0")
-			if r := shInput(t, strings.NewReader("spoken\n"), world.cloister, "run", "--runtime", runtime, "-i", "cat"); r.stdout != "spoken\n" {
+			run("--rootfs", world.Rootfs, "busybox", "id", "-u").prints(t, "0")
+			if r := shInput(t, strings.NewReader("spoken\n"), world.Cloister, "run", "--runtime", runtime, "-i", "cat"); r.stdout != "spoken\n" {
 				t.Errorf("-i: %v", r)
 			}
-			if r := sh(t, "script", "-qec", fmt.Sprintf("%s run --runtime %s -it tty", world.cloister, runtime), "/dev/null"); !strings.Contains(r.stdout, "/dev/pts/") {
+			if r := sh(t, "script", "-qec", fmt.Sprintf("%s run --runtime %s -it tty", world.Cloister, runtime), "/dev/null"); !strings.Contains(r.stdout, "/dev/pts/") {
 				t.Errorf("-t: %v", r)
 			}
 			run("--pid=host", "true").refused(t, "cloister containers can't share namespaces [pid] with the host")
@@ -76,13 +76,13 @@ func TestRunLeavesNothingWhenItsRuntimeIsKilled(t *testing.T) {
 	need(t, "runc")
 	t.Cleanup(func() { settled(t) })
 	name := ownName("orphan")
-	cmd := world.sandbox.command(t.Context(), world.cloister, "run", "--runtime", "runc", "--name", name, "sleep", "1000")
+	cmd := world.Command(t.Context(), world.Cloister, "run", "--runtime", "runc", "--name", name, "sleep", "1000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	var c api.Container
 	eventually(t, "the container runs", func() bool {
-		all, err := world.daemon.client.Containers()
+		all, err := world.Daemon.Client.Containers()
 		if err != nil || len(all) != 1 || all[0].PID == 0 || len(all[0].Views) == 0 {
 			return false
 		}
@@ -108,14 +108,14 @@ func ownName(name string) string { return fmt.Sprintf("%s-%d", name, os.Getpid()
 func runUntilTheEnd(t *testing.T, name string, flags ...string) {
 	t.Helper()
 	args := append([]string{"run", "--runtime", "runc", "--name", name}, flags...)
-	begin(t, args, func() { sh(t, world.wrapper, "kill", name, "KILL") })
+	begin(t, args, func() { sh(t, world.Wrapper, "kill", name, "KILL") })
 }
 
 // begin runs a container by a `cloister run` of flags, and waits until its program has
 // begun: before that its first process has the host's files. kill ends it with the test.
 func begin(t *testing.T, flags []string, kill func()) {
 	t.Helper()
-	cmd := world.sandbox.command(context.Background(), world.cloister,
+	cmd := world.Command(context.Background(), world.Cloister,
 		append(flags, "--", "sh", "-c", "echo begun; exec sleep 1000")...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -181,12 +181,12 @@ func decode(t *testing.T, r result, v any) {
 }
 
 func TestDoctor(t *testing.T) {
-	r := cli(t, "doctor", "--state-dir", world.daemon.stateDir, "--settings", world.daemon.settings)
+	r := cli(t, "doctor", "--state-dir", world.Daemon.StateDir, "--settings", world.Daemon.Settings)
 	if !strings.Contains(r.stdout, "kernel") || !strings.Contains(r.stdout, "daemon") || strings.Contains(r.stdout, "\nfail") {
 		t.Errorf("on a host where containers run: %v", r)
 	}
 	var findings []struct{ State, Subject, Detail, Next string }
-	decode(t, cli(t, "doctor", "--json", "--state-dir", world.daemon.stateDir, "--settings", world.daemon.settings), &findings)
+	decode(t, cli(t, "doctor", "--json", "--state-dir", world.Daemon.StateDir, "--settings", world.Daemon.Settings), &findings)
 	if len(findings) < 10 {
 		t.Errorf("only %d findings", len(findings))
 	}

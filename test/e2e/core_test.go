@@ -174,7 +174,7 @@ func testRestrictedPaths(t *testing.T, e engine) {
 	}
 	for _, path := range []string{
 		"/", "/etc", "/etc/passwd", "/boot", "/dev", "/proc", "/proc/sys", "/sys", "/root", "/run", "/var/run",
-		"/var", "/usr", "/usr/bin", "/bin", "/sbin", "/lib", world.daemon.runDir, world.daemon.stateDir, world.dir, link,
+		"/var", "/usr", "/usr/bin", "/bin", "/sbin", "/lib", world.Daemon.RunDir, world.Daemon.StateDir, world.Dir, link,
 	} {
 		if _, err := os.Stat(path); err != nil {
 			continue // the runtime would say so

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"cloister/test/lab"
 )
 
 func TestDockerCore(t *testing.T) {
@@ -29,24 +31,24 @@ func TestDockerAsInTheManual(t *testing.T) {
 	run := func(args ...string) result {
 		return dk(t, append([]string{"run", "--rm", "--network=none", "--runtime=cloister"}, args...)...)
 	}
-	uid := firstID(t, run(imageName, "cat", "/proc/self/uid_map"))
+	uid := firstID(t, run(lab.ImageName, "cat", "/proc/self/uid_map"))
 	if want := firstFree(t); uid != want {
 		t.Errorf("the first container's ids begin at %d, want %d", uid, want)
 	}
-	run("-m", "256m", imageName, "head", "-n", "1", "/proc/meminfo").prints(t, "MemTotal:         262144 kB")
-	firstID(t, run("--userns=host", imageName, "cat", "/proc/self/uid_map"))
-	run("-v", "/etc/passwd:/mnt/passwd", imageName, "true").refused(t, "OCI runtime create failed: error in the container spec: can't mount /etc/passwd because it's configured as a restricted host mount")
-	dk(t, "run", "--rm", "--runtime=cloister", "--network=host", imageName, "true").refused(t, "cloister containers can't share a network namespace with the host (because they use the linux user-namespace for isolation)")
-	run("-v", docker.socket()+":/var/run/docker.sock", imageName, "true").refused(t, fmt.Sprintf("docker socket mount denied for container with image %q", imageName))
+	run("-m", "256m", lab.ImageName, "head", "-n", "1", "/proc/meminfo").prints(t, "MemTotal:         262144 kB")
+	firstID(t, run("--userns=host", lab.ImageName, "cat", "/proc/self/uid_map"))
+	run("-v", "/etc/passwd:/mnt/passwd", lab.ImageName, "true").refused(t, "OCI runtime create failed: error in the container spec: can't mount /etc/passwd because it's configured as a restricted host mount")
+	dk(t, "run", "--rm", "--runtime=cloister", "--network=host", lab.ImageName, "true").refused(t, "cloister containers can't share a network namespace with the host (because they use the linux user-namespace for isolation)")
+	run("-v", world.Docker.Socket()+":/var/run/docker.sock", lab.ImageName, "true").refused(t, fmt.Sprintf("docker socket mount denied for container with image %q", lab.ImageName))
 
-	dockerStart(t, "inspected", imageName, "sleep", "1000")
+	dockerStart(t, "inspected", lab.ImageName, "sleep", "1000")
 	dk(t, "inspect", "--format={{.HostConfig.Runtime}}", "inspected").prints(t, "cloister")
 }
 
 func TestDockerFilesAndImages(t *testing.T) {
 	needDocker(t)
 	dir := t.TempDir()
-	dockerStart(t, "files", imageName, "sh", "-c", "echo made > /made; chown 1000:1000 /made; rm /pkg/layer; sleep 1000")
+	dockerStart(t, "files", lab.ImageName, "sh", "-c", "echo made > /made; chown 1000:1000 /made; rm /pkg/layer; sleep 1000")
 	eventually(t, "the container has removed a file", func() bool { return dexec(t, "files", "[ ! -e /pkg/layer ]").status == 0 })
 
 	dk(t, "cp", "files:/made", filepath.Join(dir, "out")).ok(t)
@@ -75,7 +77,7 @@ func TestDockerFilesAndImages(t *testing.T) {
 		dk(t, "run", "--rm", "--network=none", "--runtime="+runtime, "localhost/committed:1",
 			"sh", "-c", "stat -c '%n %u:%g' /made /in; [ -e /pkg/layer ] || echo gone").prints(t, "/made 1000:1000\n/in 5:6\ngone")
 	}
-	listing := sh(t, "sh", "-c", dockerClient()+" export files | tar -tv --numeric-owner").out(t)
+	listing := sh(t, "sh", "-c", lab.DockerClient()+" export files | tar -tv --numeric-owner").out(t)
 	if !regexp.MustCompile(`1000/1000 .* made`).MatchString(listing) || strings.Contains(listing, " pkg/layer") {
 		t.Errorf("docker export shows\n%s", listing)
 	}
@@ -90,13 +92,13 @@ func TestDockerFilesAndImages(t *testing.T) {
 
 func TestDockerLifeOfAContainer(t *testing.T) {
 	needDocker(t)
-	dockerStart(t, "life", "-m", "128m", imageName, "sh", "-c", "echo started; trap 'exit 0' TERM; while :; do sleep 1; done")
+	dockerStart(t, "life", "-m", "128m", lab.ImageName, "sh", "-c", "echo started; trap 'exit 0' TERM; while :; do sleep 1; done")
 	before := firstID(t, dexec(t, "life", "cat /proc/self/uid_map"))
 
 	dexec(t, "life", "id -u").prints(t, "0")
 	dk(t, "exec", "-u", "1000", "life", "id", "-u").prints(t, "1000")
 	dk(t, "exec", "--privileged", "life", "grep", "-c", "CapEff.*ffffffff$", "/proc/self/status").prints(t, "1")
-	if r := sh(t, "script", "-qec", dockerClient()+" exec -it life tty", "/dev/null"); !strings.Contains(r.stdout, "/dev/pts/") {
+	if r := sh(t, "script", "-qec", lab.DockerClient()+" exec -it life tty", "/dev/null"); !strings.Contains(r.stdout, "/dev/pts/") {
 		t.Errorf("docker exec -it: %v", r)
 	}
 	dk(t, "logs", "life").prints(t, "started")
@@ -147,7 +149,7 @@ func TestDockerOptions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			args := append(append([]string{}, base...), tt.args...)
-			dk(t, append(args, imageName, "sh", "-c", tt.script)...).prints(t, tt.want)
+			dk(t, append(args, lab.ImageName, "sh", "-c", tt.script)...).prints(t, tt.want)
 		})
 	}
 	for arg, want := range map[string]string{
@@ -155,7 +157,7 @@ func TestDockerOptions(t *testing.T) {
 		"--device-cgroup-rule=b 8:* rwm":       "can't allow a container the devices b 8:* (rwm)",
 		"--mount=type=bind,src=/srv,dst=/dev/": "what hides the host's files in /proc",
 	} {
-		dk(t, append(append([]string{}, base...), arg, imageName, "true")...).refused(t, want)
+		dk(t, append(append([]string{}, base...), arg, lab.ImageName, "true")...).refused(t, want)
 	}
 }
 
@@ -163,7 +165,7 @@ func TestDockerNamedVolume(t *testing.T) {
 	needDocker(t)
 	t.Cleanup(func() { dk(t, "volume", "rm", "-f", "kept", "etc") })
 	run := func(script string, args ...string) result {
-		return dk(t, append(append([]string{"run", "--rm", "--network=none", "--runtime=cloister"}, args...), imageName, "sh", "-c", script)...)
+		return dk(t, append(append([]string{"run", "--rm", "--network=none", "--runtime=cloister"}, args...), lab.ImageName, "sh", "-c", script)...)
 	}
 	run("echo 1 > /home/a; chown 7:8 /home/a", "-v", "kept:/home").ok(t)
 	// The volume took the image's content at its place, with its owner.
@@ -176,9 +178,9 @@ func TestDockerNamedVolume(t *testing.T) {
 
 func TestDockerSharedNamespaces(t *testing.T) {
 	needDocker(t)
-	dockerStart(t, "owner", "--ipc=shareable", "--cap-add=NET_ADMIN", imageName, "sleep", "1000")
+	dockerStart(t, "owner", "--ipc=shareable", "--cap-add=NET_ADMIN", lab.ImageName, "sleep", "1000")
 	run := func(script string, args ...string) result {
-		return dk(t, append(append([]string{"run", "--rm", "--runtime=cloister"}, args...), imageName, "sh", "-c", script)...)
+		return dk(t, append(append([]string{"run", "--rm", "--runtime=cloister"}, args...), lab.ImageName, "sh", "-c", script)...)
 	}
 	const namespaces = "for n in user net ipc; do readlink /proc/self/ns/$n; done"
 	of := func(r result) []string { return strings.Split(r.out(t), "\n") }
@@ -200,10 +202,10 @@ func TestDockerSharedNamespaces(t *testing.T) {
 // host's user namespace.
 func TestDockerNetworkOfAPlainContainer(t *testing.T) {
 	needDocker(t)
-	dk(t, "run", "-d", "--name=plain", "--network=none", "--runtime=runc", imageName, "sleep", "1000").ok(t)
+	dk(t, "run", "-d", "--name=plain", "--network=none", "--runtime=runc", lab.ImageName, "sleep", "1000").ok(t)
 	t.Cleanup(func() { dk(t, "rm", "-f", "plain") })
 	run := func(script string, args ...string) result {
-		return dk(t, append(append([]string{"run", "--rm", "--runtime=cloister"}, args...), imageName, "sh", "-c", script)...)
+		return dk(t, append(append([]string{"run", "--rm", "--runtime=cloister"}, args...), lab.ImageName, "sh", "-c", script)...)
 	}
 	firstID(t, run("cat /proc/self/uid_map", "--network=container:plain"))
 	run("ls /sys/class/net; ip addr add 10.9.9.9/32 dev lo 2>&1 | grep -o 'not permitted'", "--network=container:plain", "--cap-add=NET_ADMIN").
@@ -213,21 +215,21 @@ func TestDockerNetworkOfAPlainContainer(t *testing.T) {
 
 func TestDockerBridgeNetwork(t *testing.T) {
 	needDocker(t)
-	dk(t, "run", "-d", "--name=server", "--runtime=cloister", imageName, "sh", "-c", "echo hello > /var/index.html; httpd -f -h /var -p 80").ok(t)
+	dk(t, "run", "-d", "--name=server", "--runtime=cloister", lab.ImageName, "sh", "-c", "echo hello > /var/index.html; httpd -f -h /var -p 80").ok(t)
 	t.Cleanup(func() { dk(t, "rm", "-f", "server") })
 	address := dk(t, "inspect", "--format={{.NetworkSettings.IPAddress}}", "server").out(t)
 	get := fmt.Sprintf("until wget -qO- http://%s/index.html 2>/dev/null; do :; done", address)
-	dk(t, "run", "--rm", "--runtime=cloister", imageName, "sh", "-c", get).prints(t, "hello")
-	dk(t, "run", "--rm", "--runtime=cloister", "--cap-add=NET_ADMIN", imageName, "sh", "-c", "ip addr add 10.9.9.9/32 dev lo && ip addr show lo | grep -c 10.9.9.9").prints(t, "1")
+	dk(t, "run", "--rm", "--runtime=cloister", lab.ImageName, "sh", "-c", get).prints(t, "hello")
+	dk(t, "run", "--rm", "--runtime=cloister", "--cap-add=NET_ADMIN", lab.ImageName, "sh", "-c", "ip addr add 10.9.9.9/32 dev lo && ip addr show lo | grep -c 10.9.9.9").prints(t, "1")
 }
 
 func TestDockerHealthAndRestartPolicy(t *testing.T) {
 	needDocker(t)
-	dockerStart(t, "healthy", "--health-cmd=test -e /proc/uptime", "--health-interval=100ms", imageName, "sleep", "1000")
+	dockerStart(t, "healthy", "--health-cmd=test -e /proc/uptime", "--health-interval=100ms", lab.ImageName, "sleep", "1000")
 	eventually(t, "the container is healthy", func() bool {
 		return dk(t, "inspect", "--format={{.State.Health.Status}}", "healthy").out(t) == "healthy"
 	})
-	dockerStart(t, "again", "--restart=on-failure:2", imageName, "sh", "-c", "exit 3")
+	dockerStart(t, "again", "--restart=on-failure:2", lab.ImageName, "sh", "-c", "exit 3")
 	eventually(t, "the container was restarted twice", func() bool {
 		return dk(t, "inspect", "--format={{.RestartCount}} {{.State.Status}}", "again").out(t) == "2 exited"
 	})
@@ -240,7 +242,7 @@ func TestDockerTwentyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			r := dk(t, "run", "--rm", "--network=none", "--runtime=cloister", "-m", "32m", imageName, "sh", "-c", "cat /proc/self/uid_map; head -n 1 /proc/meminfo >&2")
+			r := dk(t, "run", "--rm", "--network=none", "--runtime=cloister", "-m", "32m", lab.ImageName, "sh", "-c", "cat /proc/self/uid_map; head -n 1 /proc/meminfo >&2")
 			mu.Lock()
 			defer mu.Unlock()
 			seen[firstID(t, r)] = true
@@ -257,7 +259,7 @@ func TestDockerTwentyAtOnce(t *testing.T) {
 
 func TestDockerOutOfMemory(t *testing.T) {
 	needDocker(t)
-	r := dk(t, "run", "--rm", "--network=none", "--runtime=cloister", "-m", "16m", "--memory-swap", "16m", imageName, "sh", "-c", "tail /dev/zero")
+	r := dk(t, "run", "--rm", "--network=none", "--runtime=cloister", "-m", "16m", "--memory-swap", "16m", lab.ImageName, "sh", "-c", "tail /dev/zero")
 	if r.status == 0 {
 		t.Errorf("a container of 16 MiB has read an endless line: %v", r)
 	}
@@ -265,7 +267,7 @@ func TestDockerOutOfMemory(t *testing.T) {
 
 func TestDockerDaemonDown(t *testing.T) {
 	needDocker(t)
-	dockerStart(t, "survivor", "-m", "64m", imageName, "sleep", "1000")
+	dockerStart(t, "survivor", "-m", "64m", lab.ImageName, "sleep", "1000")
 	viewsAreBack := func() { // the daemon answers before it has attached them
 		t.Helper()
 		eventually(t, "the container has its views again", func() bool {
@@ -278,27 +280,27 @@ func TestDockerDaemonDown(t *testing.T) {
 		t.Errorf("without the daemon a container must run on, and must not show the host's memory: %v", r)
 	}
 	dexec(t, "survivor", "true").refused(t, "seccomp.sock") // nobody would answer its system calls
-	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", imageName, "true").refused(t, "no answer from the cloister daemon")
+	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", lab.ImageName, "true").refused(t, "no answer from the cloister daemon")
 	mustStart(t)
 	viewsAreBack()
 
-	world.daemon.kill(t)
-	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", imageName, "true").refused(t, "no answer from the cloister daemon")
+	kill(t)
+	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", lab.ImageName, "true").refused(t, "no answer from the cloister daemon")
 	mustStart(t)
 	viewsAreBack()
-	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", imageName, "true").ok(t)
+	dk(t, "run", "--rm", "--network=none", "--runtime=cloister", lab.ImageName, "true").ok(t)
 }
 
 // A worker that is killed is replaced before anybody notices.
 func TestDockerWorkerKilled(t *testing.T) {
 	needDocker(t)
-	dockerStart(t, "survivor", "-m", "64m", imageName, "sleep", "1000")
+	dockerStart(t, "survivor", "-m", "64m", lab.ImageName, "sleep", "1000")
 	for range 3 {
-		if err := world.daemon.worker(t).Kill(); err != nil {
+		if err := worker(t).Kill(); err != nil {
 			t.Fatal(err)
 		}
 		dexec(t, "survivor", "head -n 1 /proc/meminfo").prints(t, "MemTotal:          65536 kB")
-		dk(t, "run", "--rm", "--network=none", "--runtime=cloister", imageName, "true").ok(t)
+		dk(t, "run", "--rm", "--network=none", "--runtime=cloister", lab.ImageName, "true").ok(t)
 	}
 }
 

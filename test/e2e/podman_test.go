@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"cloister/test/lab"
 )
 
 // podmanEngine runs containers with podman run, with cloister as its runtime or in
@@ -19,7 +21,7 @@ type podmanEngine struct {
 }
 
 // podmanDir returns a directory of podman's own for these tests.
-func podmanDir(name string) string { return filepath.Join(world.dir, "p", name) }
+func podmanDir(name string) string { return filepath.Join(world.Dir, "p", name) }
 
 var podmanImage sync.Once
 
@@ -32,7 +34,7 @@ func newPodman(t *testing.T, flags ...string) podmanEngine {
 		if err := os.MkdirAll(podmanDir("hooks.d"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		load := fmt.Sprintf("tar -C %s -c . | podman %s import - %s", world.rootfs, strings.Join(podmanFlags(), " "), imageName)
+		load := fmt.Sprintf("tar -C %s -c . | podman %s import - %s", world.Rootfs, strings.Join(podmanFlags(), " "), lab.ImageName)
 		sh(t, "sh", "-c", load).ok(t)
 	})
 	t.Cleanup(func() { settled(t) })
@@ -55,12 +57,12 @@ func (e podmanEngine) podman(args ...string) result {
 func (e podmanEngine) run(t *testing.T, o options, script string) result {
 	t.Helper()
 	e.t = t
-	return e.podman(append([]string{"run", "--rm", "--cgroup-parent", cgroupParent()}, runArgs(o, script)...)...)
+	return e.podman(append([]string{"run", "--rm", "--cgroup-parent", world.CgroupParent()}, runArgs(o, script)...)...)
 }
 
 // wrapped returns the flags that make cloister podman's runtime.
 func wrapped(runtime string) []string {
-	return []string{"--runtime", world.wrapper, "--runtime-flag", "run-dir=" + world.daemon.runDir, "--runtime-flag", "runtime-path=" + runtime}
+	return []string{"--runtime", world.Wrapper, "--runtime-flag", "run-dir=" + world.Daemon.RunDir, "--runtime-flag", "runtime-path=" + runtime}
 }
 
 // lasting are the arguments for a container that commands are executed in: podman
@@ -68,7 +70,7 @@ func wrapped(runtime string) []string {
 // without CAP_SYS_RESOURCE may give.
 func lasting(name string, args ...string) []string {
 	return append([]string{
-		"run", "-d", "--name", name, "--network=none", "--cgroup-parent", cgroupParent(),
+		"run", "-d", "--name", name, "--network=none", "--cgroup-parent", world.CgroupParent(),
 		"--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024",
 	}, args...)
 }
@@ -106,8 +108,8 @@ func installHooks(t *testing.T, name string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		changed := strings.NewReplacer("/usr/bin/cloister", world.cloister, `"args": ["cloister", "hook",`,
-			fmt.Sprintf(`"args": ["cloister", "--run-dir", %q, "hook",`, world.daemon.runDir)).Replace(string(text))
+		changed := strings.NewReplacer("/usr/bin/cloister", world.Cloister, `"args": ["cloister", "hook",`,
+			fmt.Sprintf(`"args": ["cloister", "--run-dir", %q, "hook",`, world.Daemon.RunDir)).Replace(string(text))
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f)), []byte(changed), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +123,7 @@ func TestPodmanLifeOfAContainer(t *testing.T) {
 	for name, flags := range map[string][]string{"wrapper": wrapped("crun"), "hooks": {"--runtime", "crun", "--hooks-dir", hooks}} {
 		t.Run(name, func(t *testing.T) {
 			e := newPodman(t, flags...)
-			e.podman(lasting("life", "-m", "64m", imageName, "sh", "-c", "echo made > /made; sleep 1000")...).ok(t)
+			e.podman(lasting("life", "-m", "64m", lab.ImageName, "sh", "-c", "echo made > /made; sleep 1000")...).ok(t)
 			t.Cleanup(func() { e.podman("rm", "-f", "-t", "0", "life") })
 			eventually(t, "the container has made its file", func() bool { return e.podman("exec", "life", "test", "-e", "/made").status == 0 })
 			e.podman("exec", "life", "head", "-n", "1", "/proc/meminfo").prints(t, "MemTotal:          65536 kB")
@@ -150,7 +152,7 @@ func TestPodmanNetworkIsTheEngines(t *testing.T) {
 		t.Run(runtime, func(t *testing.T) {
 			need(t, runtime)
 			e := newPodman(t, wrapped(runtime)...)
-			r := e.podman("run", "--rm", "--cgroup-parent", cgroupParent(), "--sysctl=net.ipv4.ip_default_ttl=42", "--cap-add=NET_ADMIN", imageName, "sh", "-c", `
+			r := e.podman("run", "--rm", "--cgroup-parent", world.CgroupParent(), "--sysctl=net.ipv4.ip_default_ttl=42", "--cap-add=NET_ADMIN", lab.ImageName, "sh", "-c", `
 				cat /proc/self/uid_map | wc -l
 				ls /sys/class/net | tr '\n' ' '
 				cat /proc/sys/net/ipv4/ip_default_ttl
@@ -165,10 +167,10 @@ func TestPodmanNetworkIsTheEngines(t *testing.T) {
 func TestPodmanPod(t *testing.T) {
 	need(t, "crun")
 	e := newPodman(t, wrapped("crun")...)
-	e.podman(lasting("owner", imageName, "sleep", "1000")...).ok(t)
+	e.podman(lasting("owner", lab.ImageName, "sleep", "1000")...).ok(t)
 	t.Cleanup(func() { e.podman("rm", "-f", "-t", "0", "owner") })
 	owner := firstID(t, e.podman("exec", "owner", "cat", "/proc/self/uid_map"))
-	r := e.podman("run", "--rm", "--network=container:owner", "--ipc=container:owner", "--cgroup-parent", cgroupParent(), imageName, "cat", "/proc/self/uid_map")
+	r := e.podman("run", "--rm", "--network=container:owner", "--ipc=container:owner", "--cgroup-parent", world.CgroupParent(), lab.ImageName, "cat", "/proc/self/uid_map")
 	if got := firstID(t, r); got != owner {
 		t.Errorf("a container that shares namespaces has ids from %d on, their owner from %d", got, owner)
 	}
@@ -178,10 +180,10 @@ func TestPodmanPod(t *testing.T) {
 func TestPodmanOwnMapping(t *testing.T) {
 	need(t, "crun")
 	e := newPodman(t, wrapped("crun")...)
-	e.podman("run", "--rm", "--uidmap=0:800000:65536", "--network=none", "-m", "64m", "--cgroup-parent", cgroupParent(), imageName,
+	e.podman("run", "--rm", "--uidmap=0:800000:65536", "--network=none", "-m", "64m", "--cgroup-parent", world.CgroupParent(), lab.ImageName,
 		"sh", "-c", "cat /proc/self/uid_map; head -n 1 /proc/meminfo; stat -c %u /etc/passwd").
 		prints(t, "0     800000      65536\nMemTotal:          65536 kB\n0")
-	e.podman("run", "--rm", "--uidmap=0:0:65536", "--network=none", "--cgroup-parent", cgroupParent(), imageName, "true").
+	e.podman("run", "--rm", "--uidmap=0:0:65536", "--network=none", "--cgroup-parent", world.CgroupParent(), lab.ImageName, "true").
 		refused(t, "mapping to host ID 0")
 }
 
@@ -189,7 +191,7 @@ func TestPodmanOwnMapping(t *testing.T) {
 func TestPodmanWithoutACgroup(t *testing.T) {
 	need(t, "crun")
 	e := newPodman(t, "--runtime", "crun", "--hooks-dir", installHooks(t, "podman"))
-	e.podman("run", "--rm", "--cgroups=disabled", "--network=none", imageName, "true").refused(t, "needs a cgroup of its own")
+	e.podman("run", "--rm", "--cgroups=disabled", "--network=none", lab.ImageName, "true").refused(t, "needs a cgroup of its own")
 }
 
 // TestHooksAlone has only the prestart hook, as CRI-O calls it: what an engine
@@ -198,10 +200,10 @@ func TestHooksAlone(t *testing.T) {
 	need(t, "crun")
 	e := newPodman(t, "--runtime", "crun", "--hooks-dir", installHooks(t, "cri-o"))
 	run := func(args ...string) result {
-		return e.podman(append([]string{"run", "--rm", "--network=none", "--cgroup-parent", cgroupParent(), "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"}, args...)...)
+		return e.podman(append([]string{"run", "--rm", "--network=none", "--cgroup-parent", world.CgroupParent(), "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"}, args...)...)
 	}
-	run("--uidmap=0:800000:65536", "-m", "64m", imageName, "head", "-n", "1", "/proc/meminfo").prints(t, "MemTotal:          65536 kB")
-	run(imageName, "true").refused(t, "error executing hook")
+	run("--uidmap=0:800000:65536", "-m", "64m", lab.ImageName, "head", "-n", "1", "/proc/meminfo").prints(t, "MemTotal:          65536 kB")
+	run(lab.ImageName, "true").refused(t, "error executing hook")
 	if !logged(t, "container refused", "the container's ids are the host's") {
 		t.Error("the daemon's log does not say why the container was refused")
 	}

@@ -3,84 +3,22 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"cloister/test/lab"
 )
 
 // commandTimeout bounds every command. It is for a hang, not a measure: virtual
 // machines without hardware support are slow.
 const commandTimeout = 4 * time.Minute
-
-// sandbox is a mount and a network namespace in which engines and runtimes run. On
-// a host that mounts the unified cgroup hierarchy beside the old ones it is not
-// mounted here, because crun gives up there.
-type sandbox struct {
-	holder *exec.Cmd
-	input  io.Closer
-}
-
-func newSandbox() (*sandbox, error) {
-	cmd := exec.Command("sh", "-c", `
-		# crun makes directories at the place where it was.
-		grep -q ' /sys/fs/cgroup/unified ' /proc/self/mountinfo && umount /sys/fs/cgroup/unified && mount -t tmpfs none /sys/fs/cgroup/unified
-		ip link set lo up
-		echo ready
-		exec cat`)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET, // Go makes all mounts private with it
-		Pdeathsig:    syscall.SIGKILL,
-	}
-	input, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	output, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
-	if line, err := bufio.NewReader(output).ReadString('\n'); err != nil || line != "ready\n" {
-		return nil, fmt.Errorf("sandbox: got %q, %w", line, err)
-	}
-	return &sandbox{holder: cmd, input: input}, nil
-}
-
-func (s *sandbox) close() error {
-	return errors.Join(s.input.Close(), s.holder.Wait())
-}
-
-// command makes a command that runs in the sandbox, with the environment that
-// leads to the tests' daemon.
-func (s *sandbox) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
-		"-t", strconv.Itoa(s.holder.Process.Pid), "-m", "-n", "--", name,
-	}, args...)...)
-	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), "CLOISTER_RUN_DIR="+world.daemon.runDir, "DOCKER_HOST=unix://"+docker.socket())
-	if name == world.wrapper {
-		// On a busy machine Go interrupts its goroutines by SIGURG, which runc 1.1 passes
-		// on to the program in the container. It ends top, without a word.
-		cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1")
-	}
-	cmd.WaitDelay = 5 * time.Second // a container may keep the pipes of a killed command
-	return cmd
-}
 
 // result is what a command left.
 type result struct {
@@ -106,7 +44,7 @@ func shInput(t *testing.T, stdin io.Reader, name string, args ...string) result 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	cmd := world.sandbox.command(ctx, name, args...)
+	cmd := world.Command(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	err := cmd.Run()
@@ -117,7 +55,7 @@ func shInput(t *testing.T, stdin io.Reader, name string, args ...string) result 
 		t.Fatal(err)
 	}
 	return result{
-		command: strings.Join(cmd.Args[6:], " "), status: cmd.ProcessState.ExitCode(),
+		command: strings.Join(cmd.Args[lab.EnterArgs:], " "), status: cmd.ProcessState.ExitCode(),
 		stdout: stdout.String(), stderr: stderr.String(),
 	}
 }

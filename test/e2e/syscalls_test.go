@@ -89,7 +89,7 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 		b.detached("run", "--detach")
 		ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 		defer cancel()
-		calls := world.sandbox.command(ctx, world.wrapper, "--runtime-path", b.runtime, "--root", b.root(), "exec", b.id, "probe", "sysinfo-again-and-again")
+		calls := world.Command(ctx, world.Wrapper, "--runtime-path", b.runtime, "--root", b.root(), "exec", b.id, "probe", "sysinfo-again-and-again")
 		var out strings.Builder
 		calls.Stdout, calls.Stderr = &out, &out
 		if err := calls.Start(); err != nil {
@@ -111,7 +111,7 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 				}
 				return
 			case <-tick.C:
-				if world.daemon.worker(t).Kill() == nil {
+				if worker(t).Kill() == nil {
 					killed++
 				}
 			}
@@ -123,7 +123,7 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 // answer.
 func TestBundleWithoutListener(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, e bundleEngine) {
-		path := world.daemon.runDir + "/seccomp.sock"
+		path := world.Daemon.RunDir + "/seccomp.sock"
 		if err := os.Rename(path, path+".away"); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestBundleCPUAffinity(t *testing.T) {
 func withSettings(t *testing.T, text string) {
 	t.Helper()
 	set := func(text string) {
-		if err := os.WriteFile(world.daemon.settings, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(world.Daemon.Settings, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		mustStop(t)

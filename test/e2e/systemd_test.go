@@ -55,7 +55,7 @@ func newManager(t *testing.T) *manager {
 // to pass.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(world.dir, "m")
+	dir, err := os.MkdirTemp(world.Dir, "m")
 	if err := errors.Join(err, os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func (m *manager) start(args ...string) *exec.Cmd {
 func (m *manager) command(args ...string) (cmd *exec.Cmd, ready int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, world.cloister}, args...)...)
+	cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, world.Cloister}, args...)...)
 	var names []string
 	for name, f := range m.kept {
 		names, cmd.ExtraFiles = append(names, name), append(cmd.ExtraFiles, f)

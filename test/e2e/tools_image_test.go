@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"cloister/test/lab"
 	"cloister/test/vm"
 )
 
@@ -64,7 +65,7 @@ func makeTools(t *testing.T) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(world.dir, "tools")
+	dir := filepath.Join(world.Dir, "tools")
 	// Hard links where the cache is on the same file system.
 	script := fmt.Sprintf("cp -al %[1]s %[2]s 2>/dev/null || { rm -rf %[2]s; cp -a %[1]s %[2]s; }", source, dir)
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput(); err != nil {
@@ -116,7 +117,7 @@ func needToolsImage(t *testing.T) {
 	needDocker(t)
 	dir := needTools(t)
 	tools.loaded.Do(func() {
-		load := fmt.Sprintf("tar -C %s -c . | %s import - %s", dir, dockerClient(), toolsImage)
+		load := fmt.Sprintf("tar -C %s -c . | %s import - %s", dir, lab.DockerClient(), toolsImage)
 		sh(t, "sh", "-c", load).ok(t)
 	})
 }

@@ -188,7 +188,7 @@ func TestBundleNestedViews(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, e bundleEngine) {
 		b := e.newBundle(t, options{memory: "64m"}, "sleep 1000")
 		b.detached("run", "--detach")
-		c, err := world.daemon.client.Container(b.id)
+		c, err := world.Daemon.Client.Container(b.id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestBundleNestedViews(t *testing.T) {
 				}
 			}
 		}
-		v, err := world.daemon.client.Nest(c.Key, &api.Nested{Cgroups: inner, PID: c.PID})
+		v, err := world.Daemon.Client.Nest(c.Key, &api.Nested{Cgroups: inner, PID: c.PID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestBundleNestedViews(t *testing.T) {
 		}
 		daemon := strconv.Itoa(v.DaemonPID)
 		sh(t, "nsenter", "-t", daemon, "-m", "head", "-n", "1", v.Views[meminfo].Source).prints(t, want)
-		if _, err := world.daemon.client.Nest(c.Key, &api.Nested{Cgroups: layout.At("/"), PID: c.PID}); err == nil {
+		if _, err := world.Daemon.Client.Nest(c.Key, &api.Nested{Cgroups: layout.At("/"), PID: c.PID}); err == nil {
 			t.Error("views of a cgroup above the container's were made")
 		}
 	})
