@@ -6,9 +6,11 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
@@ -66,8 +68,7 @@ func TestCrashedHandlerFailsOnlyItsCall(t *testing.T) {
 	crash.Store(true)
 	tr := contain(t, map[string]Handler{callSysinfo: handlerFunc(func(r *Request) Answer {
 		if crash.Swap(false) {
-			var m map[string]int
-			m["nil"]++
+			panic("a mistake")
 		}
 		return sameFigures.Serve(r)
 	})})
@@ -119,6 +120,35 @@ func TestHandlerBeyondItsDeadlineFailsOnlyItsCall(t *testing.T) {
 	}
 }
 
+func TestMemoryThatHangsHoldsOnlyItsCall(t *testing.T) {
+	tr := startTracee(t)
+	ended := make(chan Listener, 1)
+	a := startAgentWith(t, Options{
+		Journal: createTestJournal(t), Deadline: 200 * time.Millisecond,
+		Handlers: map[string]Handler{callSysinfo: sameFigures},
+		Ended:    func(l Listener) { ended <- l },
+	}, Listener{Container: "c", Name: name(0), FD: tr.listener})
+	const hanging = arena + arenaRoom/2
+	switch got := tr.do(order{How: "hang", Args: [6]uint64{hanging}}).Value; got {
+	case 0:
+	case errno(unix.ENOSYS):
+		t.Skip("kernel has no userfaultfd")
+	default:
+		t.Fatalf("userfaultfd: %d", got)
+	}
+	for range perContainer - 1 {
+		if got := tr.do(sysinfoAt(hanging)).Value; got != errno(unix.EIO) {
+			t.Fatalf("sysinfo to memory that hangs returns %d, want EIO", got)
+		}
+	}
+	rightSysinfo(t, tr.do(order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Show: sysinfoSize}))
+	tr.end() // which also frees the threads that are stuck
+	within(t, ended, "end of the listener")
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKilledCallerIsNoticed(t *testing.T) {
 	serving := make(chan *Request)
 	release := make(chan struct{})
@@ -130,7 +160,7 @@ func TestKilledCallerIsNoticed(t *testing.T) {
 		Handlers: map[string]Handler{callSysinfo: handlerFunc(func(r *Request) Answer {
 			serving <- r
 			<-release
-			answered <- r.WriteMemory(arena, []byte{1})
+			answered <- r.Valid()
 			return Return(0)
 		})},
 		Ended: func(l Listener) { ended <- l },
@@ -146,8 +176,14 @@ func TestKilledCallerIsNoticed(t *testing.T) {
 	if err := r.Valid(); !errors.Is(err, ErrGone) {
 		t.Errorf("killed caller: %v", err)
 	}
-	if _, err := r.ReadMemory(arena, make([]byte, 1)); !errors.Is(err, ErrGone) {
+	r.TID = os.Getpid() // as if the number were another's by now
+	memory := []byte("mine")
+	addr := uint64(uintptr(unsafe.Pointer(&memory[0])))
+	if _, err := r.ReadMemory(addr, make([]byte, 1)); !errors.Is(err, ErrGone) {
 		t.Errorf("memory of a killed caller: %v", err)
+	}
+	if err := r.WriteMemory(addr, []byte("not")); !errors.Is(err, ErrGone) || string(memory) != "mine" {
+		t.Errorf("write to a killed caller: %v, %q", err, memory)
 	}
 	if _, err := r.ProcDir(); !errors.Is(err, ErrGone) {
 		t.Errorf("proc of a killed caller: %v", err)
@@ -162,7 +198,7 @@ func TestKilledCallerIsNoticed(t *testing.T) {
 	}
 	close(release)
 	if err := within(t, answered, "end of the handler"); !errors.Is(err, ErrGone) {
-		t.Errorf("write to a killed caller: %v", err)
+		t.Errorf("killed caller, later: %v", err)
 	}
 	if l := within(t, ended, "end of the listener"); l.Container != "c" || l.Name != name(0) {
 		t.Errorf("ended: %+v", l)
@@ -172,19 +208,38 @@ func TestKilledCallerIsNoticed(t *testing.T) {
 	}
 }
 
+// gauge counts the calls in service.
+type gauge struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (g *gauge) enter() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now++
+	g.most = max(g.most, g.now)
+	return g.now
+}
+
+func (g *gauge) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now--
+}
+
 func TestContainerThatFloodsStarvesNoOther(t *testing.T) {
-	var serving, most atomic.Int32
+	var inService gauge
+	fill := sync.Once{}
 	full := make(chan struct{})
 	release := make(chan struct{})
 	floods, other := startTracee(t), startTracee(t)
 	a := startAgent(t, createTestJournal(t), map[string]Handler{callSysinfo: handlerFunc(func(r *Request) Answer {
 		if r.Container == "floods" {
-			n := serving.Add(1)
-			defer serving.Add(-1)
-			most.Store(max(most.Load(), n))
-			if n == perContainer {
-				close(full)
+			if inService.enter() == perContainer {
+				fill.Do(func() { close(full) })
 			}
+			defer inService.leave()
 			<-release
 		}
 		return sameFigures.Serve(r)
@@ -200,17 +255,17 @@ func TestContainerThatFloodsStarvesNoOther(t *testing.T) {
 	for _, o := range finished() {
 		rightSysinfo(t, o)
 	}
-	if most.Load() != perContainer {
-		t.Errorf("%d calls of a container were in service at once, want %d", most.Load(), perContainer)
-	}
 	if err := a.Close(); err != nil {
 		t.Error(err)
+	}
+	if inService.most != perContainer {
+		t.Errorf("%d calls of a container were in service at once, want %d", inService.most, perContainer)
 	}
 }
 
 func TestListenersOfAContainerShareItsPlaces(t *testing.T) {
 	const count = 3
-	var serving, most atomic.Int32
+	var inService gauge
 	tracees := make([]*tracee, count)
 	var listeners []Listener
 	for i := range tracees {
@@ -218,8 +273,8 @@ func TestListenersOfAContainerShareItsPlaces(t *testing.T) {
 		listeners = append(listeners, Listener{Container: "c", Name: name(i), FD: tracees[i].listener})
 	}
 	a := startAgent(t, createTestJournal(t), map[string]Handler{callSysinfo: handlerFunc(func(r *Request) Answer {
-		most.Store(max(most.Load(), serving.Add(1)))
-		defer serving.Add(-1)
+		inService.enter()
+		defer inService.leave()
 		runtime.Gosched()
 		return sameFigures.Serve(r)
 	})}, listeners...)
@@ -234,11 +289,11 @@ func TestListenersOfAContainerShareItsPlaces(t *testing.T) {
 			rightSysinfo(t, o)
 		}
 	}
-	if most.Load() > perContainer {
-		t.Errorf("%d calls of a container were in service at once", most.Load())
-	}
 	if err := a.Close(); err != nil {
 		t.Error(err)
+	}
+	if inService.most > perContainer {
+		t.Errorf("%d calls of a container were in service at once", inService.most)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +25,10 @@ type Request struct {
 	listener *listener
 	slot     *slot
 	id       uint64
-	answered atomic.Bool
+	// mu is held while the answer is given: who serves the call closes no listener
+	// while the watchdog answers for it.
+	mu       sync.Mutex
+	answered bool // guarded by mu
 }
 
 // ErrGone says that the caller does not wait for the answer any more: it was killed,

@@ -120,9 +120,12 @@ func (a *Agent) answer(r *Request) (answer Answer) {
 
 // respond sends the answer, if there was none before.
 func (r *Request) respond(answer Answer) bool {
-	if !r.answered.CompareAndSwap(false, true) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.answered {
 		return false
 	}
+	r.answered = true
 	response := answer.response(r.id)
 	err := sys.RespondNotification(r.listener.fd, &response)
 	if err != nil && !errors.Is(err, unix.ENOENT) {

@@ -67,15 +67,14 @@ var (
 // order is what a tracee is told to do: make a call, Threads times at once and each time
 // with the argument Moved further by Stride.
 type order struct {
-	How     string // syscall, int80
+	How     string // int80, hang (let access to the argument's page hang), or a plain call
 	Nr      uint64
 	Args    [6]uint64
 	Threads int
 	Moved   int
 	Stride  uint64
-	Repeat  int    // one after the other
-	Show    int    // bytes of the moved argument's memory
-	Name    string // of a file to read instead of a call
+	Repeat  int // one after the other
+	Show    int // bytes of the moved argument's memory
 }
 
 // outcome is what came of one of the calls.
@@ -172,8 +171,16 @@ func (o order) one(args [6]uint64) (done outcome) {
 }
 
 func (o order) call(args [6]uint64) int64 {
-	if o.How == "int80" {
+	switch o.How {
+	case "int80":
 		return callI386(o.Nr, args)
+	case "hang":
+		_, err := systest.HangAccess(args[0], uint64(os.Getpagesize())) // open until the process ends
+		var e unix.Errno
+		if errors.As(err, &e) {
+			return errno(e)
+		}
+		return 0
 	}
 	r, _, errno := unix.Syscall6(uintptr(o.Nr), uintptr(args[0]), uintptr(args[1]), uintptr(args[2]),
 		uintptr(args[3]), uintptr(args[4]), uintptr(args[5]))
