@@ -32,20 +32,29 @@ func init() {
 // open makes a daemon that nobody can ask: the test itself calls what it does.
 func (h *host) open() *Daemon {
 	h.t.Helper()
+	d, end := h.openUntil()
+	h.t.Cleanup(end)
+	return d
+}
+
+// openUntil is open of one that end closes.
+func (h *host) openUntil() (d *Daemon, end func()) {
+	h.t.Helper()
 	if err := h.stop(); err != nil {
 		h.t.Fatal(err)
 	}
 	cfg := h.config()
-	d := &Daemon{Config: cfg, log: cfg.Log}
-	h.t.Cleanup(func() {
+	d = &Daemon{Config: cfg, log: cfg.Log}
+	end = func() {
 		if err := d.close(); err != nil {
 			h.t.Error(err)
 		}
-	})
+	}
 	if err := d.open(); err != nil {
+		end()
 		h.t.Fatal(err)
 	}
-	return d
+	return d, end
 }
 
 func TestStartOnceMoreAfterAFailure(t *testing.T) {

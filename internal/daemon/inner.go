@@ -103,15 +103,22 @@ func (r *registry) watchInner(c *container, n *nested) error {
 	})
 }
 
-// initOf returns the first process of a pid namespace that a thread is in. Kernels before
-// 6.11 don't tell; there it is found among the thread's ancestors, unless the thread has
-// come into the namespace by setns(2).
+// initOf returns the first process of a pid namespace that a thread is in.
 func initOf(ns *sys.Namespace, tid int) (int, error) {
 	pid, err := ns.Init()
-	if !errors.Is(err, syscall.ENOTTY) {
-		return pid, err
+	if errors.Is(err, syscall.ENOTTY) {
+		return initAmongAncestors(ns, tid)
 	}
+	return pid, err
+}
+
+// initAmongAncestors does so where the kernel does not tell. It does not find it for a
+// thread that has come into the namespace by setns(2).
+func initAmongAncestors(ns *sys.Namespace, tid int) (int, error) {
 	for range maxAncestors {
+		if its, err := pidNamespaceOf(tid); err != nil || its != ns.ID() {
+			break
+		}
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
 		if err != nil {
 			return 0, err
@@ -125,9 +132,6 @@ func initOf(ns *sys.Namespace, tid int) (int, error) {
 		}
 		if tid, err = parseParent(string(status)); err != nil {
 			return 0, err
-		}
-		if its, err := pidNamespaceOf(tid); err != nil || its != ns.ID() {
-			break
 		}
 	}
 	return 0, errors.New("the first process of a pid namespace is not among the ancestors of one in it (Linux 6.11 finds it)")
