@@ -61,13 +61,23 @@ func OpenInRoot(root *FD, path string) (*FD, error) {
 	return &FD{fd}, nil
 }
 
+// OpenAt opens the file at path below the directory, or wherever path leads, with the
+// given flags and O_CLOEXEC.
+func (f *FD) OpenAt(path string, flags int) (*FD, error) {
+	fd, err := unix.Openat(f.fd, path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "openat", Path: path, Err: err}
+	}
+	return &FD{fd}, nil
+}
+
 // ReadFileAt reads the file with this name in a directory, following no link.
 func ReadFileAt(dir *FD, name string) ([]byte, error) {
-	fd, err := unix.Openat(dir.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := dir.OpenAt(name, unix.O_RDONLY|unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, &os.PathError{Op: "openat", Path: name, Err: err}
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), name)
+	f := os.NewFile(uintptr(fd.fd), name)
 	defer f.Close() // only read from
 	return io.ReadAll(f)
 }

@@ -55,6 +55,11 @@ const (
 	NoSUID   Attr = unix.MOUNT_ATTR_NOSUID
 	NoDev    Attr = unix.MOUNT_ATTR_NODEV
 	NoExec   Attr = unix.MOUNT_ATTR_NOEXEC
+
+	NoSymFollow Attr = unix.MOUNT_ATTR_NOSYMFOLLOW
+	NoDirAtime  Attr = unix.MOUNT_ATTR_NODIRATIME
+	NoAtime     Attr = unix.MOUNT_ATTR_NOATIME
+	StrictAtime Attr = unix.MOUNT_ATTR_STRICTATIME
 )
 
 // Set turns attributes on, on the tree's root mount or on all its mounts.
@@ -175,6 +180,9 @@ func Detach(path string) error {
 // Restrictions are the flags of a mount that take something away (statfs(2),
 // f_flags).
 type Restrictions int64
+
+// NoSymlinks tells that no symbolic link is followed (ST_NOSYMFOLLOW).
+const NoSymlinks Restrictions = 0x2000
 
 // MountRestrictions returns those of the mount that path is on.
 func MountRestrictions(path string) (Restrictions, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,12 +63,29 @@ func OpenThreadNamespace(kind string) (*Namespace, error) {
 	return OpenNamespace("/proc/thread-self/ns/" + kind)
 }
 
+// OpenNamespaceAt opens a namespace of the process whose directory in /proc is open.
+func OpenNamespaceAt(process *FD, kind string) (*Namespace, error) {
+	fd, err := process.OpenAt("ns/"+kind, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	return newNamespace(fd)
+}
+
 func newNamespace(fd *FD) (*Namespace, error) {
 	st, err := fd.Stat()
 	if err != nil {
 		return nil, errors.Join(err, fd.Close())
 	}
 	return &Namespace{FD: fd, id: st.ID()}, nil
+}
+
+// Close gives the namespace back; nil is none.
+func (n *Namespace) Close() error {
+	if n == nil {
+		return nil
+	}
+	return n.FD.Close()
 }
 
 // ID identifies the namespace on this host while it exists.
@@ -83,6 +101,17 @@ func (n *Namespace) Owner() (*Namespace, error) {
 		return nil, os.NewSyscallError("ioctl NS_GET_USERNS", err)
 	}
 	return newNamespace(&FD{fd})
+}
+
+// OwnerUID returns the user who has made a user namespace (NS_GET_OWNER_UID). In its
+// parent, that user has all capabilities over it.
+func (n *Namespace) OwnerUID() (uint32, error) {
+	var uid uint32
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.fd), unix.NS_GET_OWNER_UID, uintptr(unsafe.Pointer(&uid)))
+	if errno != 0 {
+		return 0, os.NewSyscallError("ioctl NS_GET_OWNER_UID", errno)
+	}
+	return uid, nil
 }
 
 // Enter moves the calling thread into n. kind is checked by the kernel.
@@ -101,4 +130,13 @@ func UnshareMounts() error {
 // which setns(2) into a mount namespace demands.
 func UnshareFS() error {
 	return os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_FS))
+}
+
+// Duplicate returns another descriptor of the namespace.
+func (n *Namespace) Duplicate() (*Namespace, error) {
+	fd, err := Duplicate(n.fd)
+	if err != nil {
+		return nil, err
+	}
+	return &Namespace{FD: fd, id: n.id}, nil
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // NewUserNamespace makes a user namespace in which the ids from 0 to size-1 are
@@ -36,31 +34,16 @@ func NewLockedMounts() (*Namespace, error) {
 	return ns, nil
 }
 
-// ofChild opens a namespace of a child in new namespaces, after prepare has been called
-// with its number: the kernel gives a user namespace only to a new process. The child
-// waits for the end of a pipe, and then is no more.
-func ofChild(flags uintptr, kind string, prepare func(pid int) error) (_ *Namespace, err error) {
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return nil, os.NewSyscallError("pipe2", err)
-	}
-	pid, errno := forkWaiting(flags, pipe[0], pipe[1])
-	err = os.NewSyscallError("close", unix.Close(pipe[0]))
-	if errno != 0 {
-		return nil, errors.Join(os.NewSyscallError("clone", errno), err, unix.Close(pipe[1]))
-	}
-	defer func() { err = errors.Join(err, unix.Close(pipe[1]), reap(pid)) }()
-	if err := errors.Join(err, prepare(pid)); err != nil {
+// ofChild opens a namespace of a stub in new namespaces, after prepare has been called
+// with its number: the kernel gives a user namespace only to a new process.
+func ofChild(flags uintptr, kind string, prepare func(pid int) error) (*Namespace, error) {
+	s, err := newStub(flags)
+	if err != nil {
 		return nil, err
 	}
-	return OpenPIDNamespace(pid, kind)
-}
-
-func reap(pid int) error {
-	for {
-		_, err := unix.Wait4(pid, nil, 0, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return os.NewSyscallError("wait4", err)
-		}
+	defer func() { <-s.End() }()
+	if err := prepare(s.pid); err != nil {
+		return nil, err
 	}
+	return OpenPIDNamespace(s.pid, kind)
 }

@@ -1,0 +1,234 @@
+package sys
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stub is a process without a program: a copy of this one, with one thread, that does
+// nothing but make the system calls it is told to. It can become what a program in Go
+// can't, as a member of another user namespace, and a call that never returns holds up
+// nobody but it. It knows no descriptors but those it was given.
+//
+// A Stub is for one goroutine at a time, but for End.
+type Stub struct {
+	pid    int
+	conn   *os.File // whose other end is the stub's
+	memory []byte   // shared with it: stubCalls and what their pointers point to
+	used   int      // of memory
+	names  []string // of the calls that are to be made
+	end    sync.Once
+	gone   chan struct{}
+}
+
+// stubCalls are at the beginning of the shared memory: calls that the stub makes one
+// after the other, until one fails.
+type stubCalls struct {
+	count, made uintptr
+	call        [16]stubCall
+}
+
+type stubCall struct {
+	nr     uintptr
+	args   [6]uintptr
+	result uintptr
+	errno  syscall.Errno
+}
+
+// stubMemory is enough for the arguments of every call that a stub makes: the longest
+// are the groups of a process (NGROUPS_MAX) and a path.
+const stubMemory = 65536*4 + 16384
+
+// ErrStubGone says that a stub has been killed.
+var ErrStubGone = errors.New("the process that makes a system call for another is gone")
+
+// NewStub starts a stub that has the descriptors keep, under the same numbers. It is in
+// the namespaces of the calling thread's children.
+func NewStub(keep ...int) (*Stub, error) { return newStub(0, keep...) }
+
+// newStub starts one in new namespaces.
+func newStub(namespaces uintptr, keep ...int) (_ *Stub, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := &FD{fds[1]}
+	defer func() { err = errors.Join(err, theirs.Close()) }()
+	if err := unix.SetNonblock(fds[0], true); err != nil { // for deadlines
+		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]))
+	}
+	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), gone: make(chan struct{})}
+	s.memory, err = unix.Mmap(-1, 0, stubMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, errors.Join(os.NewSyscallError("mmap", err), s.conn.Close())
+	}
+	if s.pid, err = forkStub(namespaces, s.calls(), theirs.fd); err != nil {
+		return nil, errors.Join(err, s.conn.Close(), unix.Munmap(s.memory))
+	}
+	if err := s.closeAllBut(append(slices.Clone(keep), theirs.fd)); err != nil {
+		s.End()
+		return nil, err
+	}
+	return s, nil
+}
+
+func forkStub(namespaces uintptr, c *stubCalls, conn int) (pid int, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// A signal would have the stub run this program's handler.
+	var all, old unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
+		return 0, os.NewSyscallError("rt_sigprocmask", err)
+	}
+	pid, errno := runStub(namespaces|uintptr(unix.SIGCHLD), c, uintptr(conn))
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
+		panic("sys: the signal mask that was there before is refused: " + err.Error())
+	}
+	if errno != 0 {
+		return 0, os.NewSyscallError("clone", errno)
+	}
+	return pid, nil
+}
+
+// runStub is all that the stub runs. It must not grow its stack, be preempted or be
+// looked at by the race detector: the stub has no runtime. That nobody has the other
+// end any more ends it.
+//
+//go:norace
+//go:nosplit
+func runStub(flags uintptr, c *stubCalls, conn uintptr) (int, syscall.Errno) {
+	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
+	if errno != 0 || pid != 0 {
+		return int(pid), errno
+	}
+	var token byte
+	for {
+		n, _, _ := syscall.RawSyscall6(unix.SYS_READ, conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
+		if n != 1 {
+			break
+		}
+		for c.made = 0; c.made < c.count; c.made++ {
+			one := &c.call[c.made&15]
+			one.result, _, one.errno = syscall.RawSyscall6(one.nr, one.args[0], one.args[1], one.args[2], one.args[3], one.args[4], one.args[5])
+			if one.errno != 0 {
+				break
+			}
+		}
+		syscall.RawSyscall6(unix.SYS_WRITE, conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
+	}
+	for {
+		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
+	}
+}
+
+func (s *Stub) calls() *stubCalls { return (*stubCalls)(unsafe.Pointer(&s.memory[0])) }
+
+// SetDeadline is when calls return os.ErrDeadlineExceeded, whatever the stub waits for.
+func (s *Stub) SetDeadline(t time.Time) error { return s.conn.SetDeadline(t) }
+
+// End kills the stub and returns a channel that is closed when there is no trace of it
+// any more, which is never if it waits for what never comes.
+func (s *Stub) End() <-chan struct{} {
+	s.end.Do(func() {
+		// The number is the stub's until Wait4 has returned.
+		_ = unix.Kill(s.pid, unix.SIGKILL)
+		go func() {
+			for {
+				if _, err := unix.Wait4(s.pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+					break
+				}
+			}
+			_, _ = s.conn.Close(), unix.Munmap(s.memory) // nothing is lost with them
+			close(s.gone)
+		}()
+	})
+	return s.gone
+}
+
+// plan adds a call to those that are to be made. Pointers among the arguments are those
+// of put, putString and reserve; the memory is used again after the next do.
+func (s *Stub) plan(name string, nr uintptr, args ...uintptr) {
+	c := s.calls()
+	one := &c.call[len(s.names)]
+	*one = stubCall{nr: nr}
+	copy(one.args[:], args)
+	s.names = append(s.names, name)
+}
+
+// do has the stub make a call after those that are planned, and returns its result. None
+// is made after one that fails.
+func (s *Stub) do(name string, nr uintptr, args ...uintptr) (uintptr, error) {
+	s.plan(name, nr, args...)
+	names, c := s.names, s.calls()
+	c.count, s.names, s.used = uintptr(len(names)), s.names[:0], 0
+	token := []byte{1}
+	_, err := s.conn.Write(token)
+	if err == nil {
+		_, err = s.conn.Read(token)
+	}
+	made := min(int(c.made), len(names)-1)
+	switch errno := c.call[made].errno; {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, fmt.Errorf("%s: %w", names[made], err)
+	case err != nil: // the end of the stream
+		return 0, fmt.Errorf("%w: %s: %w", ErrStubGone, names[made], err)
+	case errno != 0:
+		return 0, os.NewSyscallError(names[made], errno)
+	}
+	return c.call[made].result, nil
+}
+
+// reserve returns memory for n bytes of a call that has not been made yet.
+func (s *Stub) reserve(n int) ([]byte, uintptr, error) {
+	start := max(s.used, int(unsafe.Sizeof(stubCalls{}))+7) &^ 7
+	if n < 0 || n > len(s.memory)-start {
+		return nil, 0, unix.E2BIG
+	}
+	s.used = start + n + 7
+	b := s.memory[start : start+n : start+n]
+	clear(b)
+	return b, uintptr(unsafe.Pointer(&s.memory[start])), nil
+}
+
+// putString gives the stub a string that ends with a zero byte.
+func (s *Stub) putString(text string) (uintptr, error) {
+	b, addr, err := s.reserve(len(text) + 1)
+	copy(b, text)
+	return addr, err
+}
+
+// put gives the stub values of a fixed size, as they are in memory.
+func (s *Stub) put(v any) (b []byte, addr uintptr, err error) {
+	b, addr, err = s.reserve(binary.Size(v))
+	if err == nil {
+		_, err = binary.Encode(b, binary.NativeEndian, v)
+	}
+	return b, addr, err
+}
+
+// closeAllBut closes what the stub has inherited.
+func (s *Stub) closeAllBut(keep []int) error {
+	slices.Sort(keep)
+	next := 0
+	for _, fd := range keep {
+		if next < fd {
+			s.plan("close_range", unix.SYS_CLOSE_RANGE, uintptr(next), uintptr(fd-1), 0)
+		}
+		next = fd + 1
+	}
+	_, err := s.do("close_range", unix.SYS_CLOSE_RANGE, uintptr(next), uintptr(^uint32(0)), 0)
+	return err
+}
