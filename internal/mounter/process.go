@@ -1,7 +1,3 @@
-// Package mounter is the child process of the daemon that has the workshop for sealed
-// mounts. It is a process of its own because its threads go into the mount namespaces
-// of containers, whose file systems may hold a thread in the kernel for ever: a daemon
-// that has ended must leave nothing that the next one waits for.
 package mounter
 
 import (
@@ -12,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,6 +25,10 @@ type Process struct {
 	process *os.Process
 	conn    *sys.PacketConn
 	ended   chan struct{} // closed when the process is no more
+
+	mu     sync.Mutex
+	lastID uint64                  // guarded by mu
+	asked  map[uint64]chan message // by id, guarded by mu
 }
 
 // Args are the arguments with which Start runs this program; Main is to be called.
@@ -40,7 +41,7 @@ const connFD = 3
 const startLimit = 10 * time.Second
 
 // maxMessage is the longest one.
-const maxMessage = 64 << 10
+const maxMessage = 192 << 10
 
 // order is what the process is told first.
 type order struct {
@@ -60,7 +61,7 @@ func Start(viewsDirs ...string) (_ *Process, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{conn: conn, ended: make(chan struct{})}
+	p := &Process{conn: conn, ended: make(chan struct{}), asked: map[uint64]chan message{}}
 	started := make(chan error)
 	go p.run(theirs, started)
 	if err := errors.Join(<-started, theirs.Close()); err != nil {
@@ -69,6 +70,7 @@ func Start(viewsDirs ...string) (_ *Process, err error) {
 	if err := p.meet(viewsDirs); err != nil {
 		return nil, errors.Join(fmt.Errorf("start mounter: %w", err), p.Close())
 	}
+	go p.receive()
 	return p, nil
 }
 
@@ -149,8 +151,7 @@ func Main() error {
 	if err != nil {
 		return fmt.Errorf("this is a process of the daemon: %w", err)
 	}
-	buf := make([]byte, maxMessage)
-	text, _, err := conn.Receive(buf)
+	text, _, err := conn.Receive(make([]byte, maxMessage))
 	if err != nil {
 		return err
 	}
@@ -172,9 +173,5 @@ func Main() error {
 	if err := conn.Send(string(reply)); err != nil || answer.Error != "" {
 		return err // or nil: the daemon has been told
 	}
-	_, _, err = conn.Receive(buf) // until the daemon closes its end
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
+	return serve(conn, w)
 }

@@ -1,0 +1,74 @@
+package mounter
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"cloister/internal/sys"
+)
+
+// errEnded tells that the process has ended before it has answered.
+var errEnded = errors.New("the mounter has ended")
+
+// receive hands out what the process says, until it ends.
+func (p *Process) receive() {
+	buf := make([]byte, maxMessage)
+	for {
+		m, fds, err := receive(p.conn, buf)
+		for _, fd := range fds { // it has none to give
+			_ = fd.Close()
+		}
+		if err != nil {
+			return // its end is told by ended
+		}
+		p.mu.Lock()
+		asked := p.asked[m.ID]
+		p.mu.Unlock()
+		if asked != nil {
+			asked <- m // which has room for all that comes
+		}
+	}
+}
+
+// mount has the process serve a request of the caller whose directory in /proc is open.
+// note is called with the id of the mount that it is about to attach.
+func (p *Process) mount(r *request, proc *sys.FD, note func(uint64)) (reply, error) {
+	answers := make(chan message, 2) // a note and the reply
+	p.mu.Lock()
+	p.lastID++
+	id := p.lastID
+	p.asked[id] = answers
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.asked, id)
+		p.mu.Unlock()
+	}()
+	if err := send(p.conn, message{ID: id, Request: r}, proc.Int()); err != nil {
+		return reply{}, fmt.Errorf("%w: %w", errEnded, err)
+	}
+	// The process observes the limit, and this if it can't.
+	late := time.NewTimer(r.Timeout + time.Second)
+	defer late.Stop()
+	for {
+		select {
+		case m := <-answers:
+			if m.Reply != nil {
+				return *m.Reply, nil
+			}
+			note(m.Note)
+			if err := send(p.conn, message{ID: id, Noted: true}); err != nil {
+				return reply{}, fmt.Errorf("%w: %w", errEnded, err)
+			}
+		case <-p.ended:
+			return reply{}, errEnded
+		case <-late.C:
+			return reply{}, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+// Drop tells that a container has ended.
+func (p *Process) Drop(container string) error { return send(p.conn, message{Drop: container}) }
