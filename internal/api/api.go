@@ -30,6 +30,9 @@ const DefaultStateDir = "/var/lib/cloister"
 // every kernel can id-map a root file system on tmpfs.
 func BundlesDir(stateDir string) string { return filepath.Join(stateDir, "bundles") }
 
+// VolumesDir returns where the volumes of containers are that end with them.
+func VolumesDir(stateDir string) string { return filepath.Join(stateDir, "volumes") }
+
 // SocketPath returns the control socket of the daemon with a run directory.
 func SocketPath(runDir string) string { return filepath.Join(runDir, "control.sock") }
 
@@ -193,6 +196,9 @@ type Registration struct {
 	// EngineIDs, if set, is the range that the engine has chosen itself; a size of
 	// 0 means that its prestart hook will see it.
 	EngineIDs *idrange.Range `json:"engineIds,omitempty"`
+	// Nesting tells that the container may have containers of its own: its cgroup becomes
+	// its own to divide.
+	Nesting bool `json:"nesting,omitempty"`
 }
 
 // Grant is the answer to a Registration.
@@ -202,6 +208,8 @@ type Grant struct {
 	// Dir is the container's directory below the run directory.
 	Dir string        `json:"dir"`
 	IDs idrange.Range `json:"ids"`
+	// VolumesDir is where the container's volumes go that end with the registration.
+	VolumesDir string `json:"volumesDir"`
 	// OwnerPID is the init of the container whose user namespace is joined, else 0.
 	OwnerPID int     `json:"ownerPid"`
 	Runtime  Runtime `json:"runtime"`
@@ -218,6 +226,8 @@ type Start struct {
 	// Name and Engine are set for one that did not come through the wrapper.
 	Name   string `json:"name,omitempty"`
 	Engine string `json:"engine,omitempty"`
+	// Nesting is the registration's, for one that did not come through the wrapper.
+	Nesting bool `json:"nesting,omitempty"`
 }
 
 // Views tells the prestart hook what to attach.

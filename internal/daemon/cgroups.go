@@ -39,9 +39,15 @@ func (r *registry) isKnown(c *container) bool {
 	return r.byRuntimeID(c.RuntimeRoot, c.ID) != nil
 }
 
-// removeEmpty removes cgroups without processes and reports whether any is left.
+// removeEmpty removes cgroups without processes, those below them first, and reports
+// whether any is left. A container may have made any number below its own, but no more while
+// this is at work: its processes are gone.
 func removeEmpty(dirs []string) (left bool) {
 	for _, dir := range dirs {
+		below, err := cgroupsBelow(dir)
+		if err == nil && removeEmpty(below) {
+			left = true
+		}
 		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 			left = true
 		}

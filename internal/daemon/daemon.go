@@ -113,7 +113,7 @@ func (d *Daemon) open() (err error) {
 	region := d.settings.Cloister.IDRegion
 	d.registry = &registry{
 		log: d.log, runDir: d.RunDir, bootID: boot, store: d.store, peers: d.peers, views: d.views,
-		exits: exits, trash: newTrash(api.BundlesDir(d.StateDir), d.log), runtimes: runtimes, containers: map[string]*container{},
+		exits: exits, trash: newTrash(d.StateDir, d.log), runtimes: runtimes, containers: map[string]*container{},
 		background: newBackground(reattachPlaces, reattachLimit),
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),

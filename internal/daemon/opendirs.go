@@ -16,7 +16,8 @@ func (d *Daemon) openDirs() (err error) {
 	for dir, mode := range map[string]os.FileMode{
 		// Containers' roots are below the run directory, so their users have to
 		// be able to pass it.
-		d.RunDir: 0o711, containersDir(d.RunDir): 0o711, d.StateDir: 0o700, api.BundlesDir(d.StateDir): 0o700,
+		d.RunDir: 0o711, containersDir(d.RunDir): 0o711, d.StateDir: 0o700,
+		api.BundlesDir(d.StateDir): 0o700, api.VolumesDir(d.StateDir): 0o700,
 	} {
 		if err := os.MkdirAll(dir, mode); err != nil {
 			return err

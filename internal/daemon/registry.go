@@ -114,7 +114,7 @@ func (r *registry) register(reg api.Registration) (*api.Grant, error) {
 }
 
 func (r *registry) grant(c *container, rt api.Runtime) *api.Grant {
-	return &api.Grant{Key: c.key(), Dir: r.dir(c), IDs: c.IDs, OwnerPID: c.OwnerPID, Runtime: rt}
+	return &api.Grant{Key: c.key(), Dir: r.dir(c), VolumesDir: r.volumesDir(c), IDs: c.IDs, OwnerPID: c.OwnerPID, Runtime: rt}
 }
 
 // granted returns what the same process was granted for the same container: the answer
@@ -291,6 +291,9 @@ func (r *registry) find(name string) (*container, error) {
 // dir returns the container's directory: its key below the containers' directory.
 func (r *registry) dir(c *container) string { return filepath.Join(containersDir(r.runDir), c.key()) }
 
+// volumesDir returns where the container's volumes are that end with its registration.
+func (r *registry) volumesDir(c *container) string { return filepath.Join(r.trash.volumes, c.key()) }
+
 func containersDir(runDir string) string { return filepath.Join(runDir, "containers") }
 
 // releaseLocked gives back what a container has, once none of its processes is left.
@@ -303,6 +306,9 @@ func (r *registry) releaseLocked(c *container) error {
 	var errs []error
 	if c.UpperDir != "" {
 		errs = append(errs, stage.RemoveWorkDir(stage.WorkDir(c.UpperDir, c.key())))
+	}
+	if c.Nesting {
+		errs = append(errs, r.trash.add(r.volumesDir(c), c.key()+"-volumes"))
 	}
 	if c.Engine == engine.Cloister {
 		errs = append(errs, r.trash.add(c.Bundle, c.key()))

@@ -85,7 +85,7 @@ func (r *registry) registerUnannounced(s api.Start) (*container, error) {
 	}
 	owner := r.runningIn(namespace)
 	c, err := r.reserve(api.Registration{
-		ID: s.ID, Name: s.Name, Engine: s.Engine, Bundle: s.Bundle, EngineIDs: &idrange.Range{},
+		ID: s.ID, Name: s.Name, Engine: s.Engine, Bundle: s.Bundle, EngineIDs: &idrange.Range{}, Nesting: s.Nesting,
 	}, process{})
 	if err != nil {
 		return nil, err
@@ -114,6 +114,9 @@ func (r *registry) prepare(c *container, pid int) (err error) {
 		return err
 	}
 	if c.Cgroups, err = r.views.layout.PathsOf(pid); err != nil {
+		return err
+	}
+	if err := r.delegate(c); err != nil {
 		return err
 	}
 	if err := r.show(c); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"github.com/rs/zerolog"
 
+	"cloister/internal/api"
 	"cloister/internal/bundle"
 )
 
@@ -17,19 +18,22 @@ import (
 // name begins with a dot.
 const trashPrefix = ".trash-"
 
-// trash removes the bundles of `cloister run` whose containers have ended. There
-// may be any number of files in one, so that is done one at a time beside all else,
+// trash removes the bundles of `cloister run` whose containers have ended, and volumes that
+// ended with theirs. There may be any number of files in one, so that is done one at a time beside all else,
 // and goes on at the next start if the daemon stops meanwhile.
 type trash struct {
 	log     zerolog.Logger
 	bundles string        // the directory of all bundles
+	volumes string        // the directory of all volumes, in the same file system
 	more    chan struct{} // holds a token if bundles were added
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when nothing is removed any more
 }
 
-func newTrash(bundles string, log zerolog.Logger) *trash {
-	return &trash{log: log, bundles: bundles, more: make(chan struct{}, 1)}
+func newTrash(stateDir string, log zerolog.Logger) *trash {
+	return &trash{
+		log: log, bundles: api.BundlesDir(stateDir), volumes: api.VolumesDir(stateDir), more: make(chan struct{}, 1),
+	}
 }
 
 // start begins to remove bundles, those first that an earlier daemon has left.
@@ -48,10 +52,10 @@ func (t *trash) close() {
 	<-t.stopped
 }
 
-// add takes a container's bundle, whose name is free for another one then. It is an
-// error if something is mounted there.
+// add takes a container's bundle, whose name is free for another one then, or its volumes.
+// It is an error if something is mounted there.
 func (t *trash) add(bundle, key string) error {
-	if filepath.Dir(bundle) != t.bundles {
+	if parent := filepath.Dir(bundle); parent != t.bundles && parent != t.volumes {
 		return fmt.Errorf("%s is not a bundle of `cloister run`", bundle)
 	}
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(bundle))

@@ -201,6 +201,7 @@ func (j *job) register() (err error) {
 		r.UserNamespace = &id
 	}
 	r.EngineIDs = engineIDs(j.doc)
+	r.Nesting = j.doc.CanMount()
 	j.grant, err = j.client.Register(r)
 	return err
 }

@@ -42,6 +42,9 @@ func (j *job) stage() (err error) {
 			return fmt.Errorf("%s: %w", j.doc.Spec.Mounts[i].Destination, err)
 		}
 	}
+	if err := errors.Join(j.stageVolumes(area), j.stageEmptyDevices(area)); err != nil {
+		return err
+	}
 	return area.Seal()
 }
 
@@ -73,6 +76,54 @@ func (j *job) stageMount(area *stage.Area, i int) error {
 		j.doc.SetMountSource(i, path)
 		j.doc.SetMountType(i, "bind")
 		j.doc.AddMountOptions(i, "bind", "nosuid", "nodev", "noexec")
+	}
+	return nil
+}
+
+// volumePaths are where engines and what they are made of keep images and containers.
+var volumePaths = []string{
+	"/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/buildkit", "/var/lib/kubelet",
+}
+
+// stageVolumes gives a container that can have containers volumes for them, except where
+// its config mounts something or its image has something.
+func (j *job) stageVolumes(area *stage.Area) error {
+	if !j.doc.CanMount() {
+		return nil
+	}
+	v := &stage.Volumes{Root: j.request.Root, Dir: j.grant.VolumesDir}
+	if ids := engineIDs(j.doc); ids != nil {
+		if ids.Size == 0 {
+			return nil // whose they would have to be is not known yet
+		}
+		v.Owner = ids.Start
+	} else {
+		v.UpperDir = j.root.UpperDir()
+	}
+	for i, path := range volumePaths {
+		if j.doc.MountsNear(path) {
+			continue
+		}
+		source, err := area.Volume(v, path, fmt.Sprintf("v%d", i))
+		if err != nil {
+			return err
+		}
+		if source != "" {
+			j.doc.AddMount(specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"bind", "rw", "nodev"}})
+		}
+	}
+	return nil
+}
+
+// stageEmptyDevices gives the container the host's /dev/null in place of devices that
+// tell about the host.
+func (j *job) stageEmptyDevices(area *stage.Area) error {
+	for i, path := range j.policy.Devices(&j.request).Empty {
+		source, err := area.NullDevice(fmt.Sprintf("n%d", i))
+		if err != nil {
+			return err
+		}
+		j.doc.AddMount(specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"bind", "rw", "nosuid", "noexec"}})
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (s *state) describe(key string) (*api.Start, error) {
 		s.Root = doc.Spec.Root.Path
 	}
 	e := engine.Recognise(engine.Call{ID: s.ID, Bundle: s.Bundle, Root: doc.Spec.Root.Path, Spec: doc.Spec})
-	start.Name, start.Engine = e.ContainerName(), e.Name
+	start.Name, start.Engine, start.Nesting = e.ContainerName(), e.Name, doc.CanMount()
 	return start, nil
 }
 

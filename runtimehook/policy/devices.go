@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -39,10 +40,16 @@ var terminals = []device{
 	{"c", 136, anyMinor}, // pts/*
 }
 
+// kmsg is the host's kernel log. A container that is given it gets an empty file of its
+// own there: programs that run containers want to write to it, and it tells about the host.
+var kmsg = device{"c", 1, 11}
+
 // Devices is what a container gets of the host's devices.
 type Devices struct {
 	// Keep tells which entries of linux.devices stay.
 	Keep func(path string) bool
+	// Empty are the paths of those that show an empty device in their place.
+	Empty []string
 	// Rules replace those of the config's device cgroup, unless nil.
 	Rules []specs.LinuxDeviceCgroup
 }
@@ -51,10 +58,14 @@ type Devices struct {
 func (p *Rules) Devices(r *Request) Devices {
 	allowed := p.allowed()
 	kept := map[string]bool{}
+	var empty []string
 	rules := defaultRules()
 	for _, d := range r.Config.Spec.Linux.Devices {
 		n := device{d.Type, d.Major, d.Minor}
 		if !p.permits(allowed, d.Path, n) {
+			if isKernelLog(&d) {
+				empty = append(empty, d.Path)
+			}
 			continue
 		}
 		kept[d.Path] = true
@@ -62,8 +73,8 @@ func (p *Rules) Devices(r *Request) Devices {
 			rules = append(rules, rule(n, "rwm"))
 		}
 	}
-	out := Devices{Keep: func(path string) bool { return kept[path] }}
-	if r.Config.AllowsAllDevices() || !startsClosed(r.Config) {
+	out := Devices{Keep: func(path string) bool { return kept[path] }, Empty: empty}
+	if r.Config.AllowsAllDevices() || !startsClosed(r.Config) || len(empty) > 0 {
 		out.Rules = rules
 	}
 	return out
@@ -78,7 +89,9 @@ func (p *Rules) devices(r *Request) []error {
 	var errs []error
 	allowed := p.allowed()
 	for _, d := range r.Config.Spec.Linux.Devices {
-		if n := (device{d.Type, d.Major, d.Minor}); !p.permits(allowed, d.Path, n) {
+		if isKernelLog(&d) {
+			allowed = append(allowed, kmsg) // by the rules that come with it; they are replaced
+		} else if n := (device{d.Type, d.Major, d.Minor}); !p.permits(allowed, d.Path, n) {
 			errs = append(errs, p.deniedDevice(d.Path, n))
 		}
 	}
@@ -92,6 +105,10 @@ func (p *Rules) devices(r *Request) []error {
 		}
 	}
 	return errs
+}
+
+func isKernelLog(d *specs.LinuxDevice) bool {
+	return device{d.Type, d.Major, d.Minor} == kmsg && strings.HasPrefix(d.Path, "/dev/") && d.Path == filepath.Clean(d.Path)
 }
 
 func (p *Rules) deniedDevice(path string, d device) error {

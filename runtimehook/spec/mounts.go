@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -59,4 +60,18 @@ func (d *Document) mount(i int) object {
 		panic("spec: mount without an object") // Parse has decoded it as one
 	}
 	return m
+}
+
+// AddMount appends a mount, to be made after all others.
+func (d *Document) AddMount(m specs.Mount) {
+	d.raw["mounts"] = append(elements(d.raw, "mounts"), generic(m))
+}
+
+// MountsNear reports whether the config mounts something at a path, below it or at one of
+// the directories above it but the root.
+func (d *Document) MountsNear(path string) bool {
+	return slices.ContainsFunc(d.Spec.Mounts, func(m specs.Mount) bool {
+		at := filepath.Join("/", m.Destination)
+		return at == path || strings.HasPrefix(at, path+"/") || at != "/" && strings.HasPrefix(path, at+"/")
+	})
 }

@@ -34,3 +34,10 @@ func (d *Document) CapRlimits(most func(name string) (hard uint64, ok bool)) {
 		}
 	}
 }
+
+// CanMount reports whether the container's processes may have CAP_SYS_ADMIN, the right
+// to mount, in its user namespace: a container needs that to have containers of its own.
+func (d *Document) CanMount() bool {
+	caps := d.Spec.Process.Capabilities
+	return caps != nil && slices.Contains(caps.Bounding, "CAP_SYS_ADMIN")
+}

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"fmt"
 
 	"cloister/internal/sys"
@@ -23,7 +24,7 @@ type Bind struct {
 // the container's mount must have besides its own, because in a user namespace a
 // mount can't have fewer restrictions than its source.
 func (a *Area) Bind(i int, b Bind) (source string, options []string, err error) {
-	source, err = a.stageBind(i, b)
+	source, err = a.stageBind(number(i), b)
 	if err != nil {
 		return "", nil, fmt.Errorf("bind mount: %w", err)
 	}
@@ -34,7 +35,7 @@ func (a *Area) Bind(i int, b Bind) (source string, options []string, err error) 
 	return source, restrictions.Options(), nil
 }
 
-func (a *Area) stageBind(i int, b Bind) (string, error) {
+func (a *Area) stageBind(name string, b Bind) (string, error) {
 	tree, err := a.cloneBind(b)
 	if err != nil {
 		return "", err
@@ -59,7 +60,7 @@ func (a *Area) stageBind(i int, b Bind) (string, error) {
 	if err := tree.MakePrivate(); err != nil {
 		return "", err
 	}
-	path, err := a.attach(tree, number(i), b.Source.Stat.IsDir())
+	path, err := a.attach(tree, name, b.Source.Stat.IsDir())
 	if err == nil {
 		a.unsealed = append(a.unsealed, path)
 	}
@@ -78,4 +79,17 @@ func (a *Area) cloneBind(b Bind) (*sys.Tree, error) {
 		return sys.CloneTree(b.Source.FD, b.Recursive)
 	}
 	return tree, err
+}
+
+// NullDevice stages the host's /dev/null under a name in the area.
+func (a *Area) NullDevice(name string) (string, error) {
+	f, err := a.mounts.Open("/dev/null")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if major, minor := f.Stat.Device(); !f.Stat.IsDevice() || f.Stat.IsBlockDevice() || major != 1 || minor != 3 {
+		return "", errors.New("/dev/null of the host is not the device of this name")
+	}
+	return a.stageBind(name, Bind{Source: f})
 }
