@@ -243,14 +243,24 @@ func (tr *tracee) start(o order) func() []outcome {
 	if err := tr.conn.Send(string(text)); err != nil {
 		tr.t.Fatal(err)
 	}
+	type reply struct {
+		outcomes []outcome
+		err      error
+	}
+	received := make(chan reply, 1)
+	go func() {
+		var r reply
+		text, _, err := tr.conn.Receive(make([]byte, 1<<18))
+		r.err = errors.Join(err, json.Unmarshal([]byte(text), &r.outcomes))
+		received <- r
+	}()
 	return func() []outcome {
 		tr.t.Helper()
-		var outcomes []outcome
-		text, _, err := tr.conn.Receive(make([]byte, 1<<18))
-		if err := errors.Join(err, json.Unmarshal([]byte(text), &outcomes)); err != nil {
-			tr.t.Fatal(err)
+		r := within(tr.t, received, "answer of the tracee")
+		if r.err != nil {
+			tr.t.Fatal(r.err)
 		}
-		return outcomes
+		return r.outcomes
 	}
 }
 
@@ -276,15 +286,18 @@ func fds(t testing.TB) int {
 	return len(entries)
 }
 
+// patience is for machines with much else to do.
+const patience = time.Minute
+
 // within returns what comes from a channel, or fails the test.
 func within[T any](t testing.TB, c <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		buf := make([]byte, 1<<20)
-		t.Fatalf("no %s after 20 s\n%s", what, buf[:runtime.Stack(buf, true)])
+		t.Fatalf("no %s after %v\n%s", what, patience, buf[:runtime.Stack(buf, true)])
 		panic("unreachable")
 	}
 }
