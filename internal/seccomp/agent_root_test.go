@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -205,95 +204,6 @@ func TestKilledCallerIsNoticed(t *testing.T) {
 	}
 	if err := a.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-// gauge counts the calls in service.
-type gauge struct {
-	mu        sync.Mutex
-	now, most int
-}
-
-func (g *gauge) enter() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.now++
-	g.most = max(g.most, g.now)
-	return g.now
-}
-
-func (g *gauge) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.now--
-}
-
-func TestContainerThatFloodsStarvesNoOther(t *testing.T) {
-	var inService gauge
-	fill := sync.Once{}
-	full := make(chan struct{})
-	release := make(chan struct{})
-	floods, other := startTracee(t), startTracee(t)
-	a := startAgent(t, createTestJournal(t), map[string]Handler{callSysinfo: handlerFunc(func(r *Request) Answer {
-		if r.Container == "floods" {
-			if inService.enter() == perContainer {
-				fill.Do(func() { close(full) })
-			}
-			defer inService.leave()
-			<-release
-		}
-		return sameFigures.Serve(r)
-	})},
-		Listener{Container: "floods", Name: name(0), FD: floods.listener},
-		Listener{Container: "other", Name: name(1), FD: other.listener})
-	finished := floods.start(order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Stride: 256, Threads: 60, Show: sysinfoSize})
-	within(t, full, "full container")
-	o := other.do(order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Show: sysinfoSize, Repeat: 1000})
-	rightSysinfo(t, o)
-	t.Logf("%v for each call of the other container", time.Duration(o.Nanos)/1000)
-	close(release)
-	for _, o := range finished() {
-		rightSysinfo(t, o)
-	}
-	if err := a.Close(); err != nil {
-		t.Error(err)
-	}
-	if inService.most != perContainer {
-		t.Errorf("%d calls of a container were in service at once, want %d", inService.most, perContainer)
-	}
-}
-
-func TestListenersOfAContainerShareItsPlaces(t *testing.T) {
-	const count = 3
-	var inService gauge
-	tracees := make([]*tracee, count)
-	var listeners []Listener
-	for i := range tracees {
-		tracees[i] = startTracee(t)
-		listeners = append(listeners, Listener{Container: "c", Name: name(i), FD: tracees[i].listener})
-	}
-	a := startAgent(t, createTestJournal(t), map[string]Handler{callSysinfo: handlerFunc(func(r *Request) Answer {
-		inService.enter()
-		defer inService.leave()
-		runtime.Gosched()
-		return sameFigures.Serve(r)
-	})}, listeners...)
-	var finished []func() []outcome
-	for _, tr := range tracees {
-		finished = append(finished, tr.start(order{
-			Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Stride: 256, Threads: 20, Show: sysinfoSize, Repeat: 50,
-		}))
-	}
-	for _, wait := range finished {
-		for _, o := range wait() {
-			rightSysinfo(t, o)
-		}
-	}
-	if err := a.Close(); err != nil {
-		t.Error(err)
-	}
-	if inService.most > perContainer {
-		t.Errorf("%d calls of a container were in service at once", inService.most)
 	}
 }
 

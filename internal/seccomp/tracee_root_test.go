@@ -73,7 +73,7 @@ type order struct {
 	Threads int
 	Moved   int
 	Stride  uint64
-	Repeat  int // one after the other
+	Repeat  int // one after the other, until one fails
 	Show    int // bytes of the moved argument's memory
 }
 
@@ -161,7 +161,9 @@ func (o order) run() []outcome {
 func (o order) one(args [6]uint64) (done outcome) {
 	start := time.Now()
 	for range max(o.Repeat, 1) {
-		done.Value = o.call(args)
+		if done.Value = o.call(args); done.Value < 0 {
+			break
+		}
 	}
 	done.Nanos = int64(time.Since(start))
 	if o.Show > 0 {

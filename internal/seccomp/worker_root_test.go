@@ -3,6 +3,7 @@
 package seccomp
 
 import (
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"cloister/emul"
 	"cloister/internal/sys"
@@ -151,7 +153,7 @@ func TestSuccessorAnswersWhatAKilledWorkerHasLeft(t *testing.T) {
 	journal := createTestJournal(t)
 	killed := startWorker(t, "block", journal, tr.listener)
 	finished := tr.start(order{
-		Nr: sysinfoAt(0).Nr, Args: [6]uint64{arena}, Stride: 256, Threads: threads, Show: sysinfoSize,
+		Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Stride: 256, Threads: threads, Show: sysinfoSize,
 	})
 	for served := 0; served < perContainer; {
 		if within(t, killed.said, "call in service") == "serving" {
@@ -176,6 +178,32 @@ func TestSuccessorAnswersWhatAKilledWorkerHasLeft(t *testing.T) {
 	}
 	if noted != perContainer {
 		t.Errorf("%d calls were served again with the predecessor's note, want %d", noted, perContainer)
+	}
+}
+
+func TestCallsAreAnsweredWhileWorkersAreKilledAgainAndAgain(t *testing.T) {
+	tr := startTracee(t)
+	journal := createTestJournal(t)
+	finished := make(chan []outcome, 1)
+	wait := tr.start(order{
+		Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Stride: 256, Threads: 20, Show: sysinfoSize, Repeat: 2000,
+	})
+	go func() { finished <- wait() }()
+	for kills := 0; ; kills++ {
+		w := startWorker(t, "serve", journal, tr.listener)
+		within(t, w.said, "start of the worker")
+		select {
+		case outcomes := <-finished:
+			for _, o := range outcomes {
+				rightSysinfo(t, o)
+			}
+			if t.Logf("%d workers were killed", kills); kills < 5 {
+				t.Errorf("only %d workers were killed meanwhile", kills)
+			}
+			return
+		case <-time.After(time.Duration(rand.IntN(20000)) * time.Microsecond):
+			w.kill()
+		}
 	}
 }
 
@@ -210,7 +238,7 @@ func TestAgentThatClosesLeavesCallsToItsSuccessor(t *testing.T) {
 		<-release
 		return Failed(r.Valid())
 	})}, Listener{Container: "c", Name: name(0), FD: duplicate(t, tr.listener)})
-	finished := tr.start(order{Nr: sysinfoAt(0).Nr, Args: [6]uint64{arena}, Show: sysinfoSize})
+	finished := tr.start(order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Show: sysinfoSize})
 	within(t, serving, "call in service")
 	start := time.Now()
 	if err := closing.Close(); err != nil {
