@@ -132,3 +132,59 @@ func TestListenersWaitForSlots(t *testing.T) {
 		t.Errorf("%d calls were in service in 2 slots, of which %d are free", inService.most, len(a.free))
 	}
 }
+
+func TestListenersThatEndInAQueueHoldUpNoOther(t *testing.T) {
+	full, release := make(chan struct{}, perContainer), make(chan struct{})
+	a := startAgent(t, createTestJournal(t), map[string]Handler{callSysinfo: handlerFunc(func(r *Request) Answer {
+		full <- struct{}{}
+		<-release
+		return sameFigures.Serve(r)
+	})})
+	add := func(i int) *tracee {
+		tr := startTracee(t)
+		if err := a.Add(Listener{Container: "c", Name: name(i), FD: tr.listener}); err != nil {
+			t.Fatal(err)
+		}
+		return tr
+	}
+	queued := func(n int) {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(patience); ; <-tick.C {
+			a.mu.Lock()
+			waiting := len(a.containers["c"].waiting)
+			a.mu.Unlock()
+			if waiting == n {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d listeners are queued, want %d", waiting, n)
+			}
+		}
+	}
+	first := add(0)
+	firstFinished := first.start(order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Stride: 256, Threads: perContainer})
+	for range perContainer {
+		within(t, full, "call in service")
+	}
+	const others = perContainer + 1
+	var killed []*tracee
+	for i := range others {
+		tr := add(1 + i)
+		tr.start(sysinfoAt(arena))
+		killed = append(killed, tr)
+		queued(len(killed) + 1) // with that of the first
+	}
+	last := add(1 + others)
+	finished := last.start(order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Show: sysinfoSize})
+	queued(others + 2)
+	for _, tr := range killed {
+		tr.end()
+	}
+	close(release)
+	firstFinished()
+	rightSysinfo(t, finished()[0])
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -128,15 +128,13 @@ func (a *Agent) release(t taken) {
 	if over {
 		a.unregister(t.listener)
 	}
-	var next []*listener
-	if len(t.waiting) > 0 {
-		next = append(next, t.waiting[0])
-		t.waiting = slices.Delete(t.waiting, 0, 1)
+	// As many as there are places: if only one were told, and its caller was killed, the
+	// others would wait for the end of a call that never comes.
+	places := perContainer - t.serving
+	if t.serving == 0 {
+		places = len(t.waiting)
 	}
-	if len(a.starved) > 0 {
-		next = append(next, a.starved[0])
-		a.starved = slices.Delete(a.starved, 0, 1)
-	}
+	next := slices.Concat(cut(&t.waiting, places), cut(&a.starved, len(a.free)))
 	a.mu.Unlock()
 	for _, l := range next {
 		a.poll(l)
@@ -144,6 +142,14 @@ func (a *Agent) release(t taken) {
 	if over {
 		a.finish(t.listener)
 	}
+}
+
+// cut takes the first n out of a queue.
+func cut(queue *[]*listener, n int) []*listener {
+	n = max(0, min(n, len(*queue)))
+	first := slices.Clone((*queue)[:n])
+	*queue = slices.Delete(*queue, 0, n)
+	return first
 }
 
 // end is for a listener whose users have all ended. Calls that are still in service
