@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,6 +36,12 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	case len(os.Args) == 5 && os.Args[1] == "trapped":
+		if err := beTrapped(os.Args[2], os.Args[3], os.Args[4]); err != nil && !errors.Is(err, io.EOF) {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case len(os.Args) == 4 && os.Args[1] == "get":
 		status, body, err := get(os.Args[2], os.Args[3])
 		fmt.Println(status, body, err)
@@ -53,6 +60,7 @@ type host struct {
 	client                     *api.Client
 	runDir, stateDir, settings string
 	metricsAddress             string
+	exe                        string // of processes, if it is not this program's
 	stop                       func() error
 }
 

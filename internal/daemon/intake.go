@@ -34,8 +34,11 @@ const (
 	arrivalLimit = 5 * time.Second
 	// maxArrivals is how many may do so at the same time.
 	maxArrivals = 64
-	// maxProcessState bounds a message: a container's annotations are in it.
-	maxProcessState = 4 << 20
+	// maxStateHead bounds what of a message comes before the state of the container. The
+	// socket holds as much.
+	maxStateHead = 128 << 10
+	// maxState bounds the message: a container's annotations are in it.
+	maxState = 16 << 20
 )
 
 // intake gets the listeners of containers' system calls from the runtimes: for each
@@ -146,7 +149,7 @@ func (i *intake) serve(l net.Listener) {
 // arrived handles one connection.
 func (i *intake) arrived(conn net.Conn, number uint64) {
 	defer func() { <-i.places }()
-	defer conn.Close() // what was sent is not read, but looked at
+	defer conn.Close() // nothing was written
 	err := i.receive(conn, number)
 	if err != nil {
 		i.refused.Add(1)
@@ -185,20 +188,32 @@ func (i *intake) receive(conn net.Conn, number uint64) (err error) {
 	if err := i.left.leaveFD(name, fd.Int()); err != nil {
 		i.log.Warn().Str("key", key).Err(err).Msg("a listener is lost when the daemon ends")
 	}
-	return i.add(name, key, fd)
+	if err := i.add(name, key, fd); err != nil {
+		return errors.Join(err, i.left.forget(name))
+	}
+	if err := drain(unix); err != nil {
+		i.log.Warn().Str("key", key).Err(err).Msg("a runtime may fail, and the container with it")
+	}
+	return nil
+}
+
+// drain reads the message, whose sender otherwise gets an error. Its end is that of the
+// JSON: some runtimes keep the connection until they end themselves.
+func drain(conn *net.UnixConn) error {
+	var state json.RawMessage
+	if err := json.NewDecoder(io.LimitReader(conn, maxState)).Decode(&state); err != nil {
+		return fmt.Errorf("rest of a runtime's message: %w", err)
+	}
+	return nil
 }
 
 // receiveListener looks at the message of a runtime. All that counts of it is the key,
 // which we have put into the container's config: of the rest runtimes differ.
 func receiveListener(conn *net.UnixConn) (key string, listener *sys.FD, err error) {
-	var state specs.ContainerProcessState
-	fds, err := sys.PeekStream(conn, maxProcessState, func(data []byte) (bool, error) {
-		state = specs.ContainerProcessState{}
-		err := json.NewDecoder(bytes.NewReader(data)).Decode(&state)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return false, nil
-		}
-		return err == nil, err
+	var h stateHead
+	fds, err := sys.PeekStream(conn, maxStateHead, func(data []byte) (enough bool, err error) {
+		h, enough, err = parseStateHead(data)
+		return enough, err
 	})
 	defer func() {
 		for _, fd := range fds {
@@ -210,12 +225,51 @@ func receiveListener(conn *net.UnixConn) (key string, listener *sys.FD, err erro
 	if err != nil {
 		return "", nil, fmt.Errorf("message of a runtime: %w", err)
 	}
-	n := slices.Index(state.Fds, specs.SeccompFdName)
+	n := slices.Index(h.fds, specs.SeccompFdName)
 	if n < 0 || n >= len(fds) {
-		return "", nil, fmt.Errorf("message of a runtime about %q with %d descriptors has no %s", state.Fds, len(fds), specs.SeccompFdName)
+		return "", nil, fmt.Errorf("message of a runtime about %q with %d descriptors has no %s", h.fds, len(fds), specs.SeccompFdName)
 	}
 	if kind, err := os.Readlink(fds[n].ProcPath()); err != nil || kind != "anon_inode:seccomp notify" {
 		return "", nil, fmt.Errorf("what a runtime has sent as %s is %s", specs.SeccompFdName, kind)
 	}
-	return state.Metadata, fds[n], nil
+	return h.metadata, fds[n], nil
+}
+
+// stateHead is what counts of a specs.ContainerProcessState. The state of the container
+// comes after it, and may be longer than what a socket takes.
+type stateHead struct {
+	fds      []string
+	metadata string
+}
+
+// parseStateHead reports whether data, the beginning of a message, is enough.
+func parseStateHead(data []byte) (h stateHead, enough bool, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	fields := map[string]any{"fds": &h.fds, "metadata": &h.metadata}
+	token, err := dec.Token()
+	if err == nil && token != json.Delim('{') {
+		err = errors.New("not an object")
+	}
+	for err == nil && len(fields) > 0 && dec.More() {
+		if token, err = dec.Token(); err != nil {
+			break
+		}
+		name, _ := token.(string)
+		field, wanted := fields[name]
+		if !wanted {
+			field = new(json.RawMessage)
+		}
+		if err = dec.Decode(field); err == nil {
+			delete(fields, name)
+		}
+	}
+	if err == nil && len(fields) > 0 {
+		if token, err = dec.Token(); err == nil && token == json.Delim('}') {
+			return h, true, nil
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return stateHead{}, false, nil
+	}
+	return h, err == nil, err
 }
