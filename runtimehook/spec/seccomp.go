@@ -32,8 +32,7 @@ var architectures = map[string][]specs.Arch{
 }
 
 // hiddenSockets are the address families that reach the host past all namespaces: its
-// hypervisor's sockets and its kernel's ciphers. In the i386 ABI a program may ask for
-// them by socketcall(2), whose arguments no filter sees.
+// hypervisor's sockets and its kernel's ciphers.
 var hiddenSockets = []uint64{unix.AF_VSOCK, unix.AF_ALG}
 
 // TrapSyscalls has the kernel ask the daemon about some system calls of the container. The
@@ -82,13 +81,24 @@ func openProfile(machine string) object {
 	denied := uint(unix.EPERM)
 	p := specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: architectures[machine]}
 	for _, family := range hiddenSockets {
-		p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{
-			Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: &denied,
-			// The kernel looks at the lower half of the argument alone.
-			Args: []specs.LinuxSeccompArg{{Index: 0, Value: 1<<32 - 1, ValueTwo: family, Op: specs.OpMaskedEqual}},
-		})
+		for _, only64 := range only64Bit {
+			p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{
+				Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: &denied,
+				// The kernel looks at the lower half of the argument alone.
+				Args: []specs.LinuxSeccompArg{{Index: 0, Value: 1<<32 - 1, ValueTwo: family, Op: specs.OpMaskedEqual}, only64},
+			})
+		}
 	}
 	return generic(p).(object)
+}
+
+// only64Bit are conditions one of which always holds, but neither in an ABI of 32 bits,
+// where libseccomp compares with the lower half of the value. There programs ask for a
+// socket by socketcall(2) as well, whose arguments no filter sees: libseccomp would deny
+// them all.
+var only64Bit = []specs.LinuxSeccompArg{
+	{Index: 1, Value: 1 << 32, Op: specs.OpLessThan},
+	{Index: 1, Value: 1<<32 - 1, Op: specs.OpGreaterThan},
 }
 
 // allows reports whether a profile allows a call whatever its arguments are.

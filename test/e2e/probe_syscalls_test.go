@@ -55,14 +55,17 @@ var socketAttacks = []struct {
 	name   string
 	attack func() error
 }{
-	{"vsock", func() error { return socket(unix.AF_VSOCK) }},
-	{"vsock-high", func() error { return socket(1<<32 | unix.AF_VSOCK) }},
-	{"alg", func() error { return socket(unix.AF_ALG) }},
-	{"alg-high", func() error { return socket(1<<40 | unix.AF_ALG) }},
+	{"vsock", func() error { return socket(unix.AF_VSOCK, unix.SOCK_STREAM) }},
+	{"vsock-high", func() error { return socket(1<<32|unix.AF_VSOCK, unix.SOCK_STREAM) }},
+	{"vsock-high-type", func() error { return socket(unix.AF_VSOCK, 1<<32|unix.SOCK_STREAM) }},
+	{"vsock-negative-type", func() error { return socket(unix.AF_VSOCK, ^uintptr(0)&^(1<<32-1)|unix.SOCK_STREAM) }},
+	{"alg", func() error { return socket(unix.AF_ALG, unix.SOCK_SEQPACKET) }},
+	{"alg-high", func() error { return socket(1<<40|unix.AF_ALG, unix.SOCK_SEQPACKET) }},
+	{"alg-high-type", func() error { return socket(unix.AF_ALG, 1<<40|unix.SOCK_SEQPACKET) }},
 }
 
-func socket(family uintptr) error {
-	fd, _, errno := unix.Syscall(unix.SYS_SOCKET, family, unix.SOCK_STREAM, 0)
+func socket(family, kind uintptr) error {
+	fd, _, errno := unix.Syscall(unix.SYS_SOCKET, family, kind, 0)
 	if errno != 0 {
 		return errno
 	}
