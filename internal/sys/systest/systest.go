@@ -14,7 +14,7 @@ import (
 
 // Dir makes an empty directory that every user may search, and removes it after the
 // test. It is on a disk: before Linux 6.3 a tmpfs can't be id-mapped.
-func Dir(t *testing.T) string {
+func Dir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "cloister-test-")
 	if err != nil {

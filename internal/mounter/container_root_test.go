@@ -1,0 +1,314 @@
+//go:build root
+
+package mounter_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"cloister/internal/mounter"
+	"cloister/internal/sealed"
+	"cloister/internal/seccomp"
+	"cloister/internal/sys"
+	"cloister/internal/sys/systest"
+)
+
+// roleEnv makes this program something else than the tests.
+const roleEnv = "CLOISTER_TEST_ROLE"
+
+const firstID = 2_100_000_000
+
+var auditArch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
+
+// container is one with sealed trees, whose mount(2) the handler serves.
+type container struct {
+	t       testing.TB
+	conn    *sys.PacketConn
+	process *os.Process
+	mounter *mounter.Mounter
+	facts   *mounter.Facts
+	views   string
+}
+
+// Facts is of mounter.Source.
+func (c *container) Facts(string, sys.FileID, int) (*mounter.Facts, error) {
+	f := *c.facts
+	return &f, nil
+}
+
+// newContainer starts one. adapt, which may be nil, changes its facts.
+func newContainer(t testing.TB, adapt func(*mounter.Facts)) *container {
+	t.Helper()
+	views := systest.Dir(t)
+	for name, text := range map[string]string{"view": "VIEW", "swappiness": "60"} {
+		path := filepath.Join(views, name)
+		if err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chown(path, firstID, firstID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &container{t: t, views: views, facts: &mounter.Facts{Key: "key", Plan: sealed.Plan{
+		Views: []sealed.View{
+			{Source: views + "/view", Path: "proc/meminfo"},
+			{Source: views + "/swappiness", Path: "proc/sys/vm/swappiness", Writable: true},
+			{Source: views + "/view", Path: "sys/kernel/fscaps"},
+		},
+		Masked:   []string{"proc/version", "sys/fs"},
+		ReadOnly: []string{"proc/sys/kernel"},
+	}}}
+	log := zerolog.New(zerolog.NewTestWriter(t))
+	var err error
+	if c.mounter, err = mounter.Keep(log, views); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.check(c.mounter.Close()) })
+	c.start(log, adapt)
+	return c
+}
+
+func (c *container) check(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *container) start(log zerolog.Logger, adapt func(*mounter.Facts)) {
+	conn, theirs, err := sys.PacketPair()
+	c.check(err)
+	root := systest.Dir(c.t)
+	program, err := os.ReadFile("/proc/self/exe")
+	c.check(err)
+	c.check(os.WriteFile(c.views+"/program", program, 0o755))
+	cmd := exec.Command(c.views+"/program", root)
+	cmd.Env = append(os.Environ(), roleEnv+"=container")
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{theirs}
+	ids := []syscall.SysProcIDMap{{HostID: firstID, Size: 65536}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{},
+		Cloneflags:  sys.NewUser | sys.NewNS | sys.NewPID | sys.NewNet | sys.NewIPC,
+		UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
+	}
+	c.check(cmd.Start())
+	c.process, c.conn = cmd.Process, conn
+	c.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+		_ = conn.Close()
+	})
+	c.check(theirs.Close())
+	c.receive() // its mounts are made
+
+	for kind, id := range map[string]*sys.FileID{"user": &c.facts.User, "net": &c.facts.Net} {
+		ns, err := sys.OpenPIDNamespace(c.process.Pid, kind)
+		c.check(err)
+		*id = ns.ID()
+		c.check(ns.Close())
+	}
+	if adapt != nil {
+		adapt(c.facts)
+	}
+	inWorkshop(c.t, c.mounter, func(w *sealed.Workshop) error {
+		return errors.Join(c.seal(w, root, "proc"), c.seal(w, root, "sys"))
+	})
+	c.check(c.conn.Send("go on"))
+	_, fds := c.receive()
+	journal, err := seccomp.CreateJournal()
+	c.check(err)
+	agent, err := seccomp.New(seccomp.Options{
+		Journal: journal, Log: log,
+		Handlers: map[string]seccomp.Handler{"mount": &mounter.Handler{Mounter: c.mounter, Source: c}},
+	})
+	c.check(errors.Join(err, journal.Close()))
+	c.check(agent.Add(seccomp.Listener{Container: "c", Name: "c0", FD: fds[0]}))
+	agent.Start()
+	c.t.Cleanup(func() { c.check(agent.Close()) })
+}
+
+// inWorkshop calls f on a thread that may seal mounts.
+func inWorkshop(t testing.TB, m *mounter.Mounter, f func(*sealed.Workshop) error) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		w, err := sealed.Open(m.Process().PID, m.Process().LockedFD)
+		if err != nil {
+			done <- err
+			return
+		}
+		done <- errors.Join(sys.UnshareFS(), f(w), w.Close())
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seal does what the hook does.
+func (c *container) seal(w *sealed.Workshop, root, fs string) error {
+	mounts, err := sys.OpenPIDNamespace(c.process.Pid, "mnt")
+	if err != nil {
+		return err
+	}
+	defer mounts.Close()
+	target := root + "/" + fs
+	var base *sys.Tree
+	if err := sys.InMounts(mounts, func() (err error) { base, err = sys.ClonePath(target, false); return err }); err != nil {
+		return err
+	}
+	tree, _, err := w.Seal(base, fs, &c.facts.Plan)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	return sys.InMounts(mounts, func() error { return errors.Join(sys.Detach(target), tree.MoveTo(target)) })
+}
+
+func (c *container) receive() (string, []*sys.FD) {
+	c.t.Helper()
+	text, fds, err := c.conn.Receive(make([]byte, 65536))
+	c.check(err)
+	return text, fds
+}
+
+// sh runs a script in the container and returns what it writes, without the last line's
+// end. M is mount(2): source, target, type, flags, data. It writes the error's name, or ok.
+func (c *container) sh(script string) string {
+	c.t.Helper()
+	c.check(c.conn.Send(script))
+	text, _ := c.receive()
+	return strings.TrimSpace(text)
+}
+
+// inContainer is the program of the container.
+func inContainer(root string) error {
+	if err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("root", root, "tmpfs", 0, "mode=0755"),
+	); err != nil {
+		return err
+	}
+	for _, dir := range []string{"/proc", "/sys", "/tmp", "/dev", "/usr", "/mnt", "/mnt/a", "/mnt/b"} {
+		if err := os.Mkdir(root+dir, 0o755); err != nil {
+			return err
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	binds := map[string]string{"/usr": "/usr", program: "/self", "/dev/null": "/dev/null", "/dev/fuse": "/dev/fuse"}
+	for _, dir := range []string{"/bin", "/lib", "/lib64", "/sbin"} {
+		if to, err := os.Readlink(dir); err == nil {
+			if err := os.Symlink(to, root+dir); err != nil {
+				return err
+			}
+		} else if err := os.Mkdir(root+dir, 0o755); err == nil {
+			binds[dir] = dir
+		}
+	}
+	for from, to := range binds {
+		st, err := os.Stat(from)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil && !st.IsDir() {
+			err = os.WriteFile(root+to, nil, 0o600)
+		}
+		if err := errors.Join(err, unix.Mount(from, root+to, "", unix.MS_BIND|unix.MS_REC, "")); err != nil {
+			return fmt.Errorf("%s: %w", from, err)
+		}
+	}
+	if err := errors.Join(
+		os.Symlink("/proc/self/fd", root+"/dev/fd"),
+		unix.Mount("proc", root+"/proc", "proc", 0, ""),
+		unix.Mount("sysfs", root+"/sys", "sysfs", 0, ""),
+	); err != nil {
+		return err
+	}
+	conn, err := sys.NewPacketConn(3)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 65536)
+	if err := conn.Send("ready"); err != nil {
+		return err
+	}
+	if _, _, err := conn.Receive(buf); err != nil {
+		return err
+	}
+	if err := sys.ChangeRoot(root); err != nil {
+		return err
+	}
+	listener, err := systest.InstallFilter(systest.Trap{Arch: auditArch[runtime.GOARCH], Nr: unix.SYS_MOUNT})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(conn.Send("listener", listener.Int()), listener.Close()); err != nil {
+		return err
+	}
+	for {
+		script, _, err := conn.Receive(buf)
+		if err != nil {
+			return nil // the test has ended
+		}
+		cmd := exec.Command("/bin/sh")
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", roleEnv + "=call"}
+		cmd.Stdin = strings.NewReader("M() { /self \"$@\"; }\ncd /mnt\n" + script + "\n")
+		out, _ := cmd.CombinedOutput() // how it ends is in its words
+		if err := conn.Send(string(out)); err != nil {
+			return err
+		}
+	}
+}
+
+// call makes the mount(2) that its arguments say, COUNT times, and writes what came of it.
+// "@NAME" for a target is a descriptor of it, and "BAD" a pointer to nothing.
+func call(args []string) error {
+	args = append(args, make([]string, 5)...)
+	flags, err := strconv.ParseUint(cmp.Or(args[3], "0"), 0, 64)
+	if err != nil {
+		return err
+	}
+	if name, ok := strings.CutPrefix(args[1], "@"); ok {
+		fd, err := unix.Open(name, unix.O_PATH, 0)
+		if err != nil {
+			return err
+		}
+		args[1] = fmt.Sprintf(os.Getenv("VIA"), fd)
+	}
+	count, _ := strconv.Atoi(os.Getenv("COUNT"))
+	begin := time.Now()
+	for range max(count, 1) {
+		err = unix.Mount(args[0], args[1], args[2], uintptr(flags), args[4])
+		if count > 0 && err == nil {
+			err = unix.Unmount(args[1], unix.MNT_DETACH)
+		}
+		if err != nil {
+			break
+		}
+	}
+	text := "ok"
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &errno):
+		text = unix.ErrnoName(errno)
+	case count > 0:
+		text = strconv.FormatInt(time.Since(begin).Nanoseconds(), 10)
+	}
+	_, err = io.WriteString(os.Stdout, text+"\n")
+	return err
+}
