@@ -31,17 +31,17 @@ const (
 	procRootID = 1  // the number of the inode of a proc's root (PROC_ROOT_INO)
 )
 
-// lookup opens what s leads to, in a stub that is what the caller is. A detour is
-// returned as an error.
-func (s start) lookup(stub *sys.Stub) (int, error) {
-	if s.path == "" {
-		return s.dir.Int(), nil
+// lookup opens what a path leads to, in a stub that is what the caller is and that has
+// the directory dir. A detour is returned as an error.
+func lookup(stub *sys.Stub, dir int, path string) (int, error) {
+	if path == "" {
+		return dir, nil
 	}
-	fd, err := stub.OpenPath(s.dir.Int(), s.path, 0, sys.NoMagicLinks)
+	fd, err := stub.OpenPath(dir, path, 0, sys.NoMagicLinks)
 	if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ELOOP) {
 		return fd, err
 	}
-	w := &walk{stub: stub, first: s.dir.Int(), at: s.dir.Int(), rest: s.path}
+	w := &walk{stub: stub, first: dir, at: dir, rest: path}
 	for {
 		more, err := w.step()
 		if err != nil || !more {

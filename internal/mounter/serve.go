@@ -61,19 +61,15 @@ func (m *mount) mount() error {
 	if refused != nil && !errors.As(refused, new(refusal)) {
 		return refused
 	}
-	var give []*sys.FD
-	if tree != nil {
-		defer tree.Close()
-		give = append(give, tree.FD)
-	}
-	stub, files, err := m.lookup(give, string(m.Target))
+	defer tree.Close()
+	l, err := m.lookup(tree, string(m.Target))
 	if err != nil {
 		return err
 	}
 	if refused != nil {
 		return refused
 	}
-	return m.attach(stub, tree.Int(), files[0], func(target sys.Stat) bool { return target.IsDir() })
+	return m.attach(l.stub, l.tree, l.files[0], func(target sys.Stat) bool { return target.IsDir() })
 }
 
 // tree returns what the caller wants to mount.
@@ -152,32 +148,32 @@ func or(err, otherwise error) error {
 // bind serves a bind of a proc or sysfs which the kernel refuses as something is locked
 // on it: the bind takes that along. Who makes it is the caller itself, in effect.
 func (m *mount) bind() error {
-	stub, files, err := m.lookup(nil, string(m.Source))
+	l, err := m.lookup(nil, string(m.Source))
 	if err != nil {
 		return orContinue(err)
 	}
-	magic, _, err := stub.StatFS(files[0])
+	magic, _, err := l.stub.StatFS(l.files[0])
 	if err != nil || magic != sys.ProcMagic && magic != sys.SysfsMagic {
 		return orContinue(err)
 	}
-	if stub, files, err = m.lookup(nil, string(m.Source), string(m.Target)); err != nil {
+	if l, err = m.lookup(nil, string(m.Source), string(m.Target)); err != nil {
 		return orContinue(err)
 	}
-	source, _, err := stub.Stat(files[0])
+	source, _, err := l.stub.Stat(l.files[0])
 	if err != nil {
 		return orContinue(err)
 	}
-	if tree, err := stub.CloneTree(files[0], false); !errors.Is(err, unix.EINVAL) {
+	if tree, err := l.stub.CloneTree(l.files[0], false); !errors.Is(err, unix.EINVAL) {
 		if err == nil {
-			stub.Forget(tree)
+			l.stub.Forget(tree)
 		}
 		return orContinue(err)
 	}
-	tree, err := stub.CloneTree(files[0], true)
+	tree, err := l.stub.CloneTree(l.files[0], true)
 	if err != nil {
 		return orContinue(err)
 	}
-	return m.attach(stub, tree, files[1], func(target sys.Stat) bool { return target.IsDir() == source.IsDir() })
+	return m.attach(l.stub, tree, l.files[1], func(target sys.Stat) bool { return target.IsDir() == source.IsDir() })
 }
 
 // orContinue leaves to the kernel what it would refuse as well.
@@ -188,45 +184,52 @@ func orContinue(err error) error {
 	return err
 }
 
-// lookup opens paths, in a new stub that is what the caller is and that has been given
-// more descriptors.
-func (m *mount) lookup(give []*sys.FD, paths ...string) (*sys.Stub, []int, error) {
+// lookup opens paths, in a new stub that is what the caller is. The stub has the tree as
+// well, if there is one.
+func (m *mount) lookup(tree *sys.Tree, paths ...string) (l lookedUp, err error) {
 	for _, path := range paths[len(m.starts):] {
 		if path == "" {
-			return nil, nil, refusal{unix.ENOENT}
+			return l, refusal{unix.ENOENT}
 		}
 		m.starts = append(m.starts, start{m.caller.cwd, path})
 	}
 	// Each round goes through one /proc/self.
 	for range maxLinks {
-		stub, err := m.become(give)
-		if err != nil {
-			return nil, nil, err
+		if l, err = m.become(tree); err != nil {
+			return l, err
 		}
-		files, around, err := m.lookupIn(stub)
+		around, err := m.lookupIn(&l)
 		if around == nil {
-			return stub, files, err
+			return l, err
 		}
-		if err := m.takeDetour(around, len(files)); err != nil {
-			return nil, nil, err
+		if err := m.takeDetour(around, len(l.files)); err != nil {
+			return l, err
 		}
 	}
-	return nil, nil, refusal{unix.ELOOP}
+	return l, refusal{unix.ELOOP}
 }
 
-// lookupIn returns the files that it has come to, and a detour of the next one.
-func (m *mount) lookupIn(stub *sys.Stub) (files []int, around *detour, err error) {
-	for _, s := range m.starts {
-		fd, err := s.lookup(stub)
+// lookedUp are numbers of a stub's.
+type lookedUp struct {
+	stub  *sys.Stub
+	dirs  []int // of the starts
+	tree  int   // if it was given one
+	files []int // which the paths lead to
+}
+
+// lookupIn returns a detour of the path after those whose files it has found.
+func (m *mount) lookupIn(l *lookedUp) (around *detour, err error) {
+	for i, s := range m.starts {
+		fd, err := lookup(l.stub, l.dirs[i], s.path)
 		if errors.As(err, &around) {
-			return files, around, nil
+			return around, nil
 		}
 		if err != nil {
-			return nil, nil, refusal{err}
+			return nil, refusal{err}
 		}
-		files = append(files, fd)
+		l.files = append(l.files, fd)
 	}
-	return files, nil, nil
+	return nil, nil
 }
 
 func (m *mount) takeDetour(d *detour, i int) error {
@@ -241,29 +244,33 @@ func (m *mount) takeDetour(d *detour, i int) error {
 	return err
 }
 
-// become returns a new stub that is what the caller is.
-func (m *mount) become(give []*sys.FD) (*sys.Stub, error) {
+// become takes a stub that becomes what the caller is.
+func (m *mount) become(tree *sys.Tree) (l lookedUp, err error) {
+	if l.stub, err = m.spares.take(); err != nil {
+		return l, err
+	}
+	m.stubs = append(m.stubs, l.stub)
+	if err := l.stub.SetDeadline(m.deadline); err != nil {
+		return l, err
+	}
 	c := m.caller
-	user := c.user
-	if user.ID() == m.userns {
-		user = nil
-	}
-	keep := []int{c.root.Int(), c.mnt.Int(), c.user.Int()}
+	give := []*sys.FD{c.mnt.FD, c.user.FD, c.root}
 	for _, s := range m.starts {
-		keep = append(keep, s.dir.Int())
+		give = append(give, s.dir)
 	}
-	for _, f := range give {
-		keep = append(keep, f.Int())
+	if tree != nil {
+		give = append(give, tree.FD)
 	}
-	stub, err := sys.NewStub(keep...)
+	given, err := l.stub.Give(give...)
 	if err != nil {
-		return nil, err
+		return l, err
 	}
-	m.stubs = append(m.stubs, stub)
-	if err := stub.SetDeadline(m.deadline); err != nil {
-		return nil, err
+	mnt, user, root := given[0], given[1], given[2]
+	l.dirs, l.tree = given[3:3+len(m.starts)], given[len(given)-1]
+	if c.user.ID() == m.userns {
+		user = -1
 	}
-	return stub, stub.Become(c.mnt, user, c.root, &c.Identity)
+	return l, l.stub.Become(mnt, user, root, &c.Identity)
 }
 
 // attach moves a tree onto a target that fits it, both the stub's. The kernel decides

@@ -28,6 +28,7 @@ type server struct {
 	trees  trees
 	jobs   chan func() // for the thread of the workshop
 	limit  limit
+	spares spares
 	userns sys.FileID // the server's own
 
 	mu    sync.Mutex
@@ -43,7 +44,7 @@ func serve(conn *sys.PacketConn, w *sealed.Workshop) error {
 	}
 	s := &server{
 		conn: conn, trees: trees{workshop: w}, jobs: make(chan func()), userns: own.ID(),
-		limit: limit{each: perContainer, queues: map[string]*queue{}}, noted: map[uint64]chan struct{}{},
+		limit: limit{each: perContainer, queues: map[string]*queue{}}, spares: make(spares, 1), noted: map[uint64]chan struct{}{},
 	}
 	if err := own.Close(); err != nil {
 		return err

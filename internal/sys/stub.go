@@ -18,12 +18,13 @@ import (
 // Stub is a process without a program: a copy of this one, with one thread, that does
 // nothing but make the system calls it is told to. It can become what a program in Go
 // can't, as a member of another user namespace, and a call that never returns holds up
-// nobody but it. It knows no descriptors but those it was given.
+// nobody but it. It has no descriptors of this process but those it was given.
 //
 // A Stub is for one goroutine at a time, but for End.
 type Stub struct {
 	pid    int
 	conn   *os.File // whose other end is the stub's
+	giver  int      // the stub's descriptor of this process, until Become
 	memory []byte   // shared with it: stubCalls and what their pointers point to
 	used   int      // of memory
 	names  []string // of the calls that are to be made
@@ -52,12 +53,16 @@ const stubMemory = 65536*4 + 16384
 // ErrStubGone says that a stub has been killed.
 var ErrStubGone = errors.New("the process that makes a system call for another is gone")
 
-// NewStub starts a stub that has the descriptors keep, under the same numbers. It is in
-// the namespaces of the calling thread's children.
-func NewStub(keep ...int) (*Stub, error) { return newStub(0, keep...) }
+// NewStub starts a stub in the namespaces of the calling thread's children.
+func NewStub() (*Stub, error) { return newStub(0) }
 
 // newStub starts one in new namespaces.
-func newStub(namespaces uintptr, keep ...int) (_ *Stub, err error) {
+func newStub(namespaces uintptr) (_ *Stub, err error) {
+	giver, err := OpenProcess(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, giver.Close()) }()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
@@ -67,7 +72,7 @@ func newStub(namespaces uintptr, keep ...int) (_ *Stub, err error) {
 	if err := unix.SetNonblock(fds[0], true); err != nil { // for deadlines
 		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]))
 	}
-	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), gone: make(chan struct{})}
+	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), giver: giver.fd, gone: make(chan struct{})}
 	s.memory, err = unix.Mmap(-1, 0, stubMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("mmap", err), s.conn.Close())
@@ -75,7 +80,7 @@ func newStub(namespaces uintptr, keep ...int) (_ *Stub, err error) {
 	if s.pid, err = forkStub(namespaces, s.calls(), theirs.fd); err != nil {
 		return nil, errors.Join(err, s.conn.Close(), unix.Munmap(s.memory))
 	}
-	if err := s.closeAllBut(append(slices.Clone(keep), theirs.fd)); err != nil {
+	if err := s.closeAllBut(giver.fd, theirs.fd); err != nil {
 		s.End()
 		return nil, err
 	}
@@ -168,10 +173,16 @@ func (s *Stub) plan(name string, nr uintptr, args ...uintptr) {
 	s.names = append(s.names, name)
 }
 
-// do has the stub make a call after those that are planned, and returns its result. None
-// is made after one that fails.
+// do has the stub make a call after those that are planned, and returns its result.
 func (s *Stub) do(name string, nr uintptr, args ...uintptr) (uintptr, error) {
+	last := len(s.names)
 	s.plan(name, nr, args...)
+	err := s.run()
+	return s.calls().call[last].result, err
+}
+
+// run has the stub make the calls that are planned. None is made after one that fails.
+func (s *Stub) run() error {
 	names, c := s.names, s.calls()
 	c.count, s.names, s.used = uintptr(len(names)), s.names[:0], 0
 	token := []byte{1}
@@ -179,16 +190,16 @@ func (s *Stub) do(name string, nr uintptr, args ...uintptr) (uintptr, error) {
 	if err == nil {
 		_, err = s.conn.Read(token)
 	}
-	made := min(int(c.made), len(names)-1)
-	switch errno := c.call[made].errno; {
+	made := int(c.made)
+	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return 0, fmt.Errorf("%s: %w", names[made], err)
+		return fmt.Errorf("%s: %w", names[min(made, len(names)-1)], err)
 	case err != nil: // the end of the stream
-		return 0, fmt.Errorf("%w: %s: %w", ErrStubGone, names[made], err)
-	case errno != 0:
-		return 0, os.NewSyscallError(names[made], errno)
+		return fmt.Errorf("%w: %w", ErrStubGone, err)
+	case made < len(names):
+		return os.NewSyscallError(names[made], c.call[made].errno)
 	}
-	return c.call[made].result, nil
+	return nil
 }
 
 // reserve returns memory for n bytes of a call that has not been made yet.
@@ -220,7 +231,7 @@ func (s *Stub) put(v any) (b []byte, addr uintptr, err error) {
 }
 
 // closeAllBut closes what the stub has inherited.
-func (s *Stub) closeAllBut(keep []int) error {
+func (s *Stub) closeAllBut(keep ...int) error {
 	slices.Sort(keep)
 	next := 0
 	for _, fd := range keep {

@@ -17,10 +17,26 @@ type Identity struct {
 	Effective, Permitted uint64 // capabilities in its own user namespace
 }
 
+// Give gives the stub, which has not become anybody yet, descriptors of this process. It
+// returns their numbers there.
+func (s *Stub) Give(files ...*FD) ([]int, error) {
+	for _, f := range files {
+		s.plan("pidfd_getfd", unix.SYS_PIDFD_GETFD, uintptr(s.giver), uintptr(f.fd), 0)
+	}
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	given := make([]int, len(files))
+	for i := range given {
+		given[i] = int(s.calls().call[i].result)
+	}
+	return given, nil
+}
+
 // Become makes the stub a member of namespaces, with the directory root as its root and
-// with an identity. user is nil for the user namespace that it is in. The descriptors
-// are among those that it was given.
-func (s *Stub) Become(mounts, user *Namespace, root *FD, id *Identity) error {
+// with an identity. All three are numbers of the stub's; user is -1 for the user
+// namespace that it is in.
+func (s *Stub) Become(mounts, user, root int, id *Identity) error {
 	_, groups, err := s.put(id.Groups)
 	if err != nil {
 		return err
@@ -40,6 +56,7 @@ func (s *Stub) Become(mounts, user *Namespace, root *FD, id *Identity) error {
 	if err != nil {
 		return err
 	}
+	s.Forget(s.giver)
 	s.plan("setgroups", unix.SYS_SETGROUPS, uintptr(len(id.Groups)), groups)
 	// Its capabilities stay until they are set.
 	s.plan("prctl PR_SET_SECUREBITS", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, secbitNoSetuidFixup)
@@ -47,13 +64,13 @@ func (s *Stub) Become(mounts, user *Namespace, root *FD, id *Identity) error {
 	s.plan("setfsgid", unix.SYS_SETFSGID, uintptr(id.GID[3]))
 	s.plan("setresuid", unix.SYS_SETRESUID, uintptr(id.UID[0]), uintptr(id.UID[1]), uintptr(id.UID[2]))
 	s.plan("setfsuid", unix.SYS_SETFSUID, uintptr(id.UID[3]))
-	s.plan("setns", unix.SYS_SETNS, uintptr(mounts.fd), NewNS)
-	if user != nil {
+	s.plan("setns", unix.SYS_SETNS, uintptr(mounts), NewNS)
+	if user >= 0 {
 		// Before the root: some file systems let in only members of the user namespace
 		// that has mounted them.
-		s.plan("setns", unix.SYS_SETNS, uintptr(user.fd), NewUser)
+		s.plan("setns", unix.SYS_SETNS, uintptr(user), NewUser)
 	}
-	s.plan("fchdir", unix.SYS_FCHDIR, uintptr(root.fd))
+	s.plan("fchdir", unix.SYS_FCHDIR, uintptr(root))
 	s.plan("chroot", unix.SYS_CHROOT, dot)
 	_, err = s.do("capset", unix.SYS_CAPSET, header, capabilities)
 	return err
