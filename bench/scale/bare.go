@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"cloister/internal/api"
 	"cloister/internal/sealed"
 	"cloister/internal/sys"
 )
@@ -16,12 +17,12 @@ import (
 // bare puts views in a process's mount namespace by nothing but the calls that do it:
 // open_tree, setns and move_mount. It returns how long that took, which no attachment
 // takes less than.
-func (b *bench) bare(pid int, views []sealed.View) (took time.Duration, err error) {
+func (b *bench) bare(pid int, views *api.Views) (took time.Duration, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and ends with the goroutine
-		took, err = b.moveMounts(pid, views)
+		took, err = b.moveMounts(pid, views.Views)
 	}()
 	<-done
 	return took, err

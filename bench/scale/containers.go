@@ -108,12 +108,12 @@ func (b *bench) attach(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
-		list := b.views[i%len(b.views)].Views.Views
+		views := b.views[i%len(b.views)].Views
 		how, times := b.hooked, &b.attaching
 		if i%2 == 1 {
 			how, times = b.bare, &b.barely
 		}
-		took, err := how(cmd.Process.Pid, list)
+		took, err := how(cmd.Process.Pid, views)
 		if err != nil {
 			return fmt.Errorf("attach views: %w", err)
 		}
@@ -123,14 +123,14 @@ func (b *bench) attach(ctx context.Context) error {
 }
 
 // hooked attaches as the hook does.
-func (b *bench) hooked(pid int, views []sealed.View) (took time.Duration, err error) {
+func (b *bench) hooked(pid int, views *api.Views) (took time.Duration, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and ends with the goroutine
 		begin := time.Now()
 		var attached []string
-		attached, err = attach.Attach(pid, attach.Views{DaemonPID: b.daemon, List: views, Root: "/"})
+		attached, err = attach.Attach(pid, &attach.Container{Root: "/", Workshop: views.Workshop, Plan: sealed.Plan{Views: views.Views}})
 		took = time.Since(begin)
 		if err == nil && len(attached) == 0 {
 			err = errors.New("nothing was attached")

@@ -22,8 +22,6 @@ type prestartCmd struct {
 	Promise string `hidden:"" help:"What was promised for the container."`
 }
 
-// Run ends with the thread in the container's mount namespace, and the process
-// with it.
 func (c *prestartCmd) Run(client *api.Client) error {
 	return hook.Prestart(client, c.Key, c.Promise, os.Stdin)
 }
@@ -42,7 +40,6 @@ func (precreateCmd) Run(client *api.Client) error {
 
 type reattachCmd struct{}
 
-// Run ends with the thread in the container's mount namespace, as of prestart.
 func (reattachCmd) Run() error { return daemon.Reattach(os.Stdin) }
 
 type mounterCmd struct{}

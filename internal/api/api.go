@@ -223,6 +223,9 @@ type Start struct {
 	// Key is the registration's, empty for a container that did not come through
 	// the wrapper.
 	Key string `json:"key,omitempty"`
+	// Gone, if set, is the process of a workshop that the hook was told of and that has
+	// ended.
+	Gone int `json:"gone,omitempty"`
 	// Name and Engine are set for one that did not come through the wrapper.
 	Name   string `json:"name,omitempty"`
 	Engine string `json:"engine,omitempty"`
@@ -241,8 +244,8 @@ type Views struct {
 	IDs idrange.Range `json:"ids"`
 	// StageDir is the directory where the container's mounts were staged.
 	StageDir string `json:"stageDir"`
-	// DaemonPID is a process in whose mount namespace the views are.
-	DaemonPID int `json:"daemonPid"`
+	// Workshop is where the container's proc and sysfs are sealed.
+	Workshop sealed.Address `json:"workshop"`
 }
 
 // Nested asks for views of a cgroup below that of a container: of a container in the
@@ -257,6 +260,8 @@ type Nested struct {
 type Attached struct {
 	// Views are the paths of those that were attached.
 	Views []string `json:"views"`
+	// Plan is what is over the container's proc and sysfs.
+	Plan sealed.Plan `json:"plan"`
 }
 
 // Refusal says why a container was not started.

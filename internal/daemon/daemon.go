@@ -12,6 +12,8 @@ import (
 
 	"cloister/internal/api"
 	"cloister/internal/keeper"
+	"cloister/internal/mounter"
+	"cloister/internal/sealed"
 	"cloister/internal/settings"
 	"cloister/internal/sys"
 	"cloister/runtimehook/idrange"
@@ -48,6 +50,7 @@ type Daemon struct {
 	store     *store
 	peers     *peers
 	views     *views
+	mounter   func() (*mounter.Mounter, error) // started once; its error is that of open or in the log
 	registry  *registry
 	syscalls  *syscalls
 	runtime   func() (api.Runtime, error) // the low-level one; probed once
@@ -105,6 +108,9 @@ func (d *Daemon) open() (err error) {
 	if d.views, err = openViews(filepath.Join(d.RunDir, "views"), &d.settings.Cloister, d.legacy, d.log); err != nil {
 		return err
 	}
+	if err := d.startMounter(); err != nil {
+		return err
+	}
 	runtimes := newRuntimes()
 	exits, err := sys.NewExitWatcher()
 	if err != nil {
@@ -113,7 +119,7 @@ func (d *Daemon) open() (err error) {
 	region := d.settings.Cloister.IDRegion
 	d.registry = &registry{
 		log: d.log, runDir: d.RunDir, bootID: boot, store: d.store, peers: d.peers, views: d.views,
-		exits: exits, trash: newTrash(d.StateDir, d.log), runtimes: runtimes, containers: map[string]*container{},
+		exits: exits, workshop: d.workshop, trash: newTrash(d.StateDir, d.log), runtimes: runtimes, containers: map[string]*container{},
 		background: newBackground(reattachPlaces, reattachLimit),
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),
@@ -128,6 +134,33 @@ func (d *Daemon) open() (err error) {
 		return err
 	}
 	return d.probe(runtimes)
+}
+
+// startMounter starts the process that has the views and seals mounts. Nobody who reads a
+// view waits for that, so after a predecessor it is done aside.
+func (d *Daemon) startMounter() error {
+	d.mounter = sync.OnceValues(func() (*mounter.Mounter, error) {
+		m, err := mounter.Keep(d.log, filepath.Join(d.RunDir, "views"))
+		if err != nil {
+			d.log.Error().Err(err).Msg("no container can be started")
+		}
+		return m, err
+	})
+	if d.views.resumed {
+		go d.mounter()
+		return nil
+	}
+	_, err := d.mounter()
+	return err
+}
+
+// workshop returns where mounts are sealed, after another is gone if that is not 0.
+func (d *Daemon) workshop(gone int) (sealed.Address, error) {
+	m, err := d.mounter()
+	if err != nil {
+		return sealed.Address{}, err
+	}
+	return m.Address(gone)
 }
 
 // probe finds out what the host and the runtime can do. Nobody who reads a view waits
@@ -183,6 +216,11 @@ func (d *Daemon) close() error {
 	}
 	if d.registry != nil {
 		errs = append(errs, d.registry.close())
+	}
+	if d.mounter != nil {
+		if m, err := d.mounter(); err == nil {
+			errs = append(errs, m.Close())
+		}
 	}
 	if d.views != nil {
 		errs = append(errs, d.views.close())

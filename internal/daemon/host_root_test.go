@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"cloister/internal/api"
+	"cloister/internal/mounter"
 	"cloister/internal/sys"
 	"cloister/runtimehook/idrange"
 )
@@ -32,6 +33,12 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case slices.Equal(os.Args[1:], []string{"hook", "reattach"}):
 		if err := Reattach(os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	case slices.Equal(os.Args[1:], mounter.Args):
+		if err := mounter.Main(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

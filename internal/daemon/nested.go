@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"cloister/emul"
@@ -28,11 +27,15 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	workshop, err := r.workshop(0)
+	if err != nil {
+		return nil, err
+	}
 	slot, err := r.nestLocked(c, nested{Nested: n})
 	if err != nil {
 		return nil, err
 	}
-	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs, DaemonPID: os.Getpid()}, nil
+	return &api.Views{Key: slot.String(), Views: r.views.attachable(slot), IDs: c.IDs, Workshop: workshop}, nil
 }
 
 // nestLocked does its work. Preconditions: c.mu is held.

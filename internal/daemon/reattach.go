@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -30,23 +29,25 @@ const (
 
 // reattachment is what is to be done for one container.
 type reattachment struct {
-	Init  process
-	Views attach.Views
+	Init      process
+	Container attach.Container
+	Expected  int // how many views it should have then
 }
 
 // reattach replaces the views of a daemon that is gone, which no longer answer, by
 // new ones, in the background. Preconditions: c.mu is held.
 func (r *registry) reattach(c *container) {
 	id, key := c.ID, c.key()
-	job := reattachment{c.Init, attach.Views{DaemonPID: os.Getpid(), Root: "/"}}
-	for _, view := range r.views.attachable(c.Slot) {
-		if slices.Contains(c.Views, view.Path) {
-			job.Views.List = append(job.Views.List, view)
-		}
-	}
-	job.Views.Dropped = dropped(c.Views, job.Views.List)
+	job := reattachment{Init: c.Init, Container: attach.Container{Root: "/", Plan: replan(c.Views, c.Plan, r.views.attachable(c.Slot))}}
+	job.Expected = len(job.Container.Plan.Views)
 	r.unattached.Add(1)
-	r.background.start(job.run, func(err error) {
+	work := func() (err error) {
+		if job.Container.Workshop, err = r.workshop(0); err != nil {
+			return err
+		}
+		return job.run()
+	}
+	r.background.start(work, func(err error) {
 		defer r.reattached()
 		if err != nil && job.Init.running() { // one that ended meanwhile has lost nothing
 			r.log.Error().Str("cid", id).Str("key", key).Err(err).Msg("container goes on without some of its views")
@@ -54,17 +55,28 @@ func (r *registry) reattach(c *container) {
 	})
 }
 
-// dropped returns those of a container's views that there are no more: they are
-// switched off, or the daemon is another version. A file that is not masked because
-// it had a view stays as it is, without an answer.
-func dropped(had []string, now []sealed.View) (paths []string) {
-	for _, path := range had {
-		is := func(v sealed.View) bool { return v.Path == path }
-		if !slices.ContainsFunc(now, is) && !spec.Masked("/"+path) {
-			paths = append(paths, path)
+// replan returns what is over a container's proc and sysfs from now on. Of its views
+// some may be switched off since, or the daemon is another version: the host's files show
+// in their places, but for those that containers don't see.
+func replan(had []string, before *sealed.Plan, now []sealed.View) sealed.Plan {
+	plan := sealed.Plan{}
+	if before != nil {
+		plan.Masked, plan.ReadOnly = slices.Clone(before.Masked), before.ReadOnly
+	} else { // it was started by a version that had none
+		plan.Masked, plan.ReadOnly = spec.HostPaths(had)
+	}
+	for _, view := range now {
+		if slices.Contains(had, view.Path) {
+			plan.Views = append(plan.Views, view)
 		}
 	}
-	return paths
+	for _, path := range had {
+		is := func(v sealed.View) bool { return v.Path == path }
+		if !slices.ContainsFunc(plan.Views, is) && spec.Masked(path) {
+			plan.Masked = append(plan.Masked, path)
+		}
+	}
+	return plan
 }
 
 // run has a process of its own do the work. What the container has mounted may hold a
@@ -94,8 +106,7 @@ func (j *reattachment) run() error {
 	return err
 }
 
-// Reattach is what that process does. It must be called on a locked thread, which it
-// leaves in the container's mount namespace.
+// Reattach is what that process does. It must be called on a locked thread.
 func Reattach(in io.Reader) error {
 	var j reattachment
 	if err := json.NewDecoder(in).Decode(&j); err != nil {
@@ -106,9 +117,9 @@ func Reattach(in io.Reader) error {
 		return err
 	}
 	defer fd.Close()
-	attached, err := attach.Reattach(fd, j.Views)
-	if err == nil && len(attached) < len(j.Views.List) {
-		err = fmt.Errorf("only %v of %d could be attached again", attached, len(j.Views.List))
+	attached, err := attach.Reattach(fd, j.Init.PID, &j.Container)
+	if err == nil && len(attached) < j.Expected {
+		err = fmt.Errorf("only %v of %d could be attached again", attached, j.Expected)
 	}
 	return err
 }

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 
 	"cloister/fs"
 	"cloister/fs/fstest"
+	"cloister/internal/mounter"
 	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/runtimehook/attach"
@@ -43,7 +46,7 @@ func TestReattachHoldsNoThread(t *testing.T) {
 		}
 	}
 	u := unanswered{make(chan struct{}, 10), make(chan struct{})}
-	server, err := fs.Mount(served, []fs.File{{Path: "x*/file", Mode: 0o444}}, u, fs.Options{})
+	server, err := fs.Mount(served, []fs.File{{Path: "cpu*/file", Mode: 0o444}}, u, fs.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,15 +60,32 @@ func TestReattachHoldsNoThread(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &host{t: t}
-	job := reattachment{Views: attach.Views{DaemonPID: os.Getpid(), Root: root, Dropped: []string{"sys/x1/file"}}}
-	if job.Init, err = identify(h.process(&syscall.SysProcAttr{Cloneflags: sys.NewNS}).Process.Pid); err != nil {
+	workshop, err := mounter.Start(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	// Not FUSE as the kernel tells it, and yet it asks the server.
-	inMountsOf(t, job.Init, func() error {
-		return sys.Mount("overlay", filepath.Join(root, "sys"), "overlay", 0,
-			fmt.Sprintf("lowerdir=%s:%s", server.Path(slot), empty))
+	t.Cleanup(func() {
+		if err := workshop.Close(); err != nil {
+			t.Error(err)
+		}
 	})
+	job := reattachment{Container: attach.Container{
+		Root: root, Workshop: sealed.Address{PID: workshop.PID, LockedFD: workshop.LockedFD},
+	}}
+	outer, err := identify(h.process(&syscall.SysProcAttr{Cloneflags: sys.NewNS}).Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Something of the container's is mounted on a directory that only the server can tell
+	// about.
+	cpus := filepath.Join(root, "sys/devices/system/cpu")
+	inMountsOf(t, outer, func() error {
+		return errors.Join(
+			sys.Mount("sysfs", filepath.Join(root, "sys"), "sysfs", 0, ""),
+			sys.Mount("tmpfs", filepath.Join(cpus, "cpu0"), "tmpfs", 0, ""),
+			sys.Mount("overlay", cpus, "overlay", 0, fmt.Sprintf("lowerdir=%s:%s", server.Path(slot), empty)))
+	})
+	job.Init = h.lockedCopy(outer)
 	result := make(chan error, 1)
 	go func() { result <- job.run() }()
 	select {
@@ -80,6 +100,36 @@ func TestReattachHoldsNoThread(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
+}
+
+// lockedCopy starts a process in a copy of another's mounts that can't be taken apart.
+func (h *host) lockedCopy(of process) process {
+	h.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd := exec.Command("nsenter", "-t", strconv.Itoa(of.PID), "-m", "unshare", "-U", "-m", self, "init")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() {
+		_ = in.Close()
+		kill(cmd)
+	})
+	h.eventually("it is in its namespaces", func() bool {
+		image, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", cmd.Process.Pid))
+		return err == nil && image == self
+	})
+	p, err := identify(cmd.Process.Pid)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
 }
 
 // inMountsOf calls f in the mount namespace of a process.
@@ -143,18 +193,23 @@ func TestSwitchedOffInARunningContainer(t *testing.T) {
 		_, err = io.ReadAll(f)
 		return errors.Join(err, f.Close())
 	}
-	views := attach.Views{DaemonPID: os.Getpid(), Root: "/"}
+	workshop, err := mounter.Start(filepath.Join(h.runDir, "views"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer workshop.Close()
+	container := attach.Container{Root: "/", Workshop: sealed.Address{PID: workshop.PID, LockedFD: workshop.LockedFD}}
 	containers, err := h.client.Containers()
 	if err != nil || len(containers) != 1 {
 		t.Fatalf("%v, %v", containers, err)
 	}
 	for _, file := range []string{"proc/loadavg", "proc/uptime"} {
-		views.List = append(views.List, sealed.View{Path: file, Source: filepath.Join(h.runDir, "views/exact", "0.1", file)})
+		container.Plan.Views = append(container.Plan.Views, sealed.View{Path: file, Source: filepath.Join(h.runDir, "views/exact", "0.1", file)})
 	}
 	attached := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		_, err := attach.Attach(p.Process.Pid, views)
+		_, err := attach.Attach(p.Process.Pid, &container)
 		attached <- err
 	}()
 	if err := <-attached; err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"cloister/fs"
 	"cloister/internal/api"
+	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/runtimehook/engine"
 	"cloister/runtimehook/idrange"
@@ -36,6 +37,7 @@ type registry struct {
 	peers    *peers
 	views    *views
 	exits    *sys.ExitWatcher
+	workshop func(gone int) (sealed.Address, error) // where mounts are sealed; see mounter.Mounter
 	trash    *trash
 	runtimes *runtimes
 

@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"cloister/emul"
@@ -24,12 +23,14 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 	defer c.mu.Unlock()
 	switch {
 	case c.phase == running && c.Init.PID == s.PID:
-		v := r.answer(c)
-		v.Attached = true
-		return v, nil
+		v, err := r.answer(c, s.Gone)
+		if err == nil {
+			v.Attached = true
+		}
+		return v, err
 	case c.phase == starting && c.Init.PID == s.PID: // asked again
 		c.outdated = false
-		return r.answer(c), nil
+		return r.answer(c, s.Gone)
 	case c.phase != creating:
 		return nil, fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
 	}
@@ -44,14 +45,19 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 		return nil, err
 	}
 	c.phase = starting
-	return r.answer(c), nil
+	return r.answer(c, s.Gone)
 }
 
-func (r *registry) answer(c *container) *api.Views {
+// answer tells the hook what it needs. gone is a workshop that it has not found.
+func (r *registry) answer(c *container, gone int) (*api.Views, error) {
+	workshop, err := r.workshop(gone)
+	if err != nil {
+		return nil, err
+	}
 	return &api.Views{
 		Key: c.key(), Views: r.views.attachable(c.Slot),
-		IDs: c.IDs, StageDir: r.dir(c), DaemonPID: os.Getpid(),
-	}
+		IDs: c.IDs, StageDir: r.dir(c), Workshop: workshop,
+	}, nil
 }
 
 // starting finds the container of a prestart hook: by the key that the wrapper put
@@ -198,7 +204,7 @@ func (r *registry) attached(key string, a api.Attached) error {
 	if c.outdated {
 		return fmt.Errorf("container %s has views of before the daemon was restarted, start it again: %w", c.ID, errConflict)
 	}
-	c.Views, c.Attached = a.Views, true
+	c.Views, c.Plan, c.Attached = a.Views, &a.Plan, true
 	if err := r.store.put(&c.record); err != nil {
 		return err
 	}

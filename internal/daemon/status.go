@@ -71,7 +71,7 @@ func absolute(paths []string) []string {
 // rules returns the effective lists, with our own directories as the private ones.
 func (d *Daemon) rules() *api.Rules {
 	c := d.settings.Cloister
-	return &api.Rules{Bundles: api.BundlesDir(d.StateDir), Views: absolute(d.views.paths()), CPUAffinity: c.Syscalls.CPUAffinity, Policy: policy.Lists{
+	return &api.Rules{Bundles: api.BundlesDir(d.StateDir), Views: d.views.paths(), CPUAffinity: c.Syscalls.CPUAffinity, Policy: policy.Lists{
 		SettingsPath:        d.SettingsPath,
 		RestrictedHostPaths: c.RestrictedHostPaths,
 		AllowedHostPaths:    c.AllowedHostPaths,

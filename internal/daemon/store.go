@@ -14,6 +14,7 @@ import (
 	"cloister/emul"
 	"cloister/fs"
 	"cloister/internal/api"
+	"cloister/internal/sealed"
 	"cloister/runtimehook/idrange"
 )
 
@@ -39,8 +40,10 @@ type record struct {
 	Cgroups  cgroupview.Paths `json:"cgroups"`
 	Attached bool             `json:"attached"`
 	Views    []string         `json:"views"`
-	Nested   []nested         `json:"nested,omitempty"` // views of cgroups below its own
-	State    *emul.State      `json:"state,omitempty"`  // counters that must not go back
+	// Plan is what is over the container's proc and sysfs.
+	Plan   *sealed.Plan `json:"plan,omitempty"`
+	Nested []nested     `json:"nested,omitempty"` // views of cgroups below its own
+	State  *emul.State  `json:"state,omitempty"`  // counters that must not go back
 }
 
 // key names a registration.

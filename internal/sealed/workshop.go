@@ -142,8 +142,15 @@ func furnish(trees map[string]*sys.Tree) error {
 // ErrGone tells that the process which keeps a workshop has ended.
 var ErrGone = errors.New("the process with the workshop for mounts is gone")
 
-// Open opens the workshop of another process: its main thread has built it, and
-// lockedFD is what LockedFD returns there.
+// Address is where the workshop of another process is found.
+type Address struct {
+	// PID is the process. Its main thread has built the workshop.
+	PID int `json:"pid"`
+	// LockedFD is what LockedFD returns there.
+	LockedFD int `json:"lockedFd"`
+}
+
+// Open opens the workshop of another process, of which Address tells.
 func Open(pid, lockedFD int) (w *Workshop, err error) {
 	w = &Workshop{}
 	defer func() {

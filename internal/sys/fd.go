@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,6 +82,35 @@ func ReadFileAt(dir *FD, name string) ([]byte, error) {
 	f := os.NewFile(uintptr(fd.fd), name)
 	defer f.Close() // only read from
 	return io.ReadAll(f)
+}
+
+// MkdirAllInRoot makes a directory and those above it, where they are missing, as a
+// process would whose root is the directory root.
+func MkdirAllInRoot(root *FD, path string, mode uint32) error {
+	parent := ""
+	for _, name := range strings.Split(strings.Trim(filepath.Clean("/"+path), "/"), "/") {
+		if name == "" { // the root itself
+			continue
+		}
+		if err := mkdirInRoot(root, parent, name, mode); err != nil {
+			return &os.PathError{Op: "mkdir", Path: path, Err: err}
+		}
+		parent = filepath.Join(parent, name)
+	}
+	return nil
+}
+
+func mkdirInRoot(root *FD, parent, name string, mode uint32) error {
+	there, err := OpenInRoot(root, filepath.Join(parent, name))
+	if !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(err, there.Close())
+	}
+	dir, err := OpenInRoot(root, filepath.Join(".", parent))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.Mkdirat(dir.fd, name, mode)
 }
 
 // Int returns the number; it stays valid until Close.

@@ -130,6 +130,10 @@ func InMounts(ns *Namespace, f func() error) (err error) {
 	return inNamespace(ns, "mnt", NewNS, f)
 }
 
+// InMountsOf does the same in the mount namespace of the process behind a pidfd, which
+// can't be that of another by now. ESRCH means that the process has ended.
+func InMountsOf(process *FD, f func() error) error { return InMounts(&Namespace{FD: process}, f) }
+
 func inNamespace(ns *Namespace, kind string, flag int, f func() error) (err error) {
 	old, err := OpenThreadNamespace(kind)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"cloister/internal/mounter"
 	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/internal/sys/systest"
@@ -25,6 +26,19 @@ const firstID = 2_100_000_000
 
 // allNamespaces are those that a container must have of its own.
 const allNamespaces = sys.NewUser | sys.NewPID | sys.NewNS | sys.NewIPC | sys.NewUTS | sys.NewNet
+
+func init() { runtime.LockOSThread() } // the main thread is the one in the workshop
+
+func TestMain(m *testing.M) {
+	if !slices.Equal(os.Args[1:], mounter.Args) {
+		os.Exit(m.Run())
+	}
+	if err := mounter.Main(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
 
 func TestVerify(t *testing.T) {
 	tests := []struct {
@@ -62,199 +76,327 @@ func TestVerifyOfAProcessThatIsGone(t *testing.T) {
 	}
 }
 
-// The views cover the container's files and no others, read-only.
-func TestAttach(t *testing.T) {
-	// A container before its root is changed: its /proc and /sys below a directory.
-	root := t.TempDir()
-	dir := t.TempDir()
-	for _, d := range []string{root, dir} {
-		for _, sub := range []string{"proc", "sys/devices/system/cpu", "etc"} {
-			if err := os.MkdirAll(filepath.Join(d, sub), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := os.WriteFile(filepath.Join(root, "etc/hostname"), []byte("its own"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	files := []string{"proc/uptime", "proc/nothing-of-this-name", "sys/devices/system/cpu/online", "etc/hostname"}
-	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(dir, f), []byte("view of "+f), 0o644); err != nil {
+// container is one before its root is changed: its /proc, /sys and more below a directory.
+type container struct {
+	t    *testing.T
+	root string
+	pid  int
+}
+
+// newContainer mounts proc and sysfs below a new root and runs more in the container's
+// mount namespace, with the root as $0.
+func newContainer(t *testing.T, more string) *container {
+	t.Helper()
+	c := &container{t: t, root: systest.Dir(t)}
+	for _, sub := range []string{"proc", "sys", "etc", "other", "ro"} {
+		if err := os.Mkdir(filepath.Join(c.root, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	pid := containerAt(t, root)
-	attached, err := onThread(func() ([]string, error) {
-		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), List: below(dir, files...), Root: root})
+	if err := os.WriteFile(filepath.Join(c.root, "etc/hostname"), []byte("its own"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.pid = containerAt(t, c.root, more)
+	return c
+}
+
+// path names a file in the container.
+func (c *container) path(file string) string {
+	return fmt.Sprintf("/proc/%d/root%s/%s", c.pid, c.root, file)
+}
+
+func (c *container) reads(file, want string) {
+	c.t.Helper()
+	if text, err := os.ReadFile(c.path(file)); err != nil || string(text) != want {
+		c.t.Errorf("/%s in the container: got %q, %v, want %q", file, text, err, want)
+	}
+}
+
+// umount unmounts what is at a place in the container, as the host's root.
+func (c *container) umount(file string) error {
+	return c.inside(func() error { return sys.Detach(filepath.Join(c.root, file)) })
+}
+
+func (c *container) inside(f func() error) error {
+	init, err := sys.OpenProcess(c.pid)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer init.Close()
+	_, err = onThread(func() ([]string, error) {
+		return nil, errors.Join(sys.UnshareFS(), sys.InMountsOf(init, f))
 	})
+	return err
+}
+
+func (c *container) attach(w sealed.Address, plan sealed.Plan, more ...func(*attach.Container)) ([]string, error) {
+	order := &attach.Container{Root: c.root, Workshop: w, Plan: plan}
+	for _, m := range more {
+		m(order)
+	}
+	return onThread(func() ([]string, error) { return attach.Attach(c.pid, order) })
+}
+
+func (c *container) reattach(pid int, w sealed.Address, plan sealed.Plan) ([]string, error) {
+	init, err := sys.OpenProcess(pid)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer init.Close()
+	return onThread(func() ([]string, error) {
+		return attach.Reattach(init, pid, &attach.Container{Root: c.root, Workshop: w, Plan: plan})
+	})
+}
+
+// workshop starts a process with one, and returns views that say what they are.
+func workshop(t *testing.T, text string, files ...string) (sealed.Address, []sealed.View) {
+	t.Helper()
+	dir := systest.Dir(t)
+	for _, f := range files {
+		path := filepath.Join(dir, f)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text+f), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return keeper(t, dir), below(dir, files...)
+}
+
+func keeper(t *testing.T, dir string) sealed.Address {
+	t.Helper()
+	p, err := mounter.Start(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return sealed.Address{PID: p.PID, LockedFD: p.LockedFD}
+}
+
+// The views cover the container's files and no others, read-only and for good, and what
+// the runtime has mounted on its proc and sysfs stays.
+func TestAttach(t *testing.T) {
+	c := newContainer(t, `mount -t tmpfs lower "$0/sys/fs/cgroup" && echo lower >"$0/sys/fs/cgroup/file" &&
+		mount -t tmpfs upper "$0/sys/fs/cgroup" && echo upper >"$0/sys/fs/cgroup/file" &&
+		mount --bind "$0/etc/hostname" "$0/proc/version" && mount -t proc proc "$0/other"`)
+	w, views := workshop(t, "view of ", "proc/uptime", "proc/nothing-of-this-name", "sys/devices/system/cpu/online", "etc/hostname")
+	plan := sealed.Plan{Views: views, Masked: []string{"proc/cmdline", "proc/nothing"}, ReadOnly: []string{"proc/sys"}}
+	attached, err := c.attach(w, plan)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"proc/uptime", "sys/devices/system/cpu/online"}; !slices.Equal(attached, want) {
 		t.Errorf("attached: got %q, want %q", attached, want)
 	}
-	inside := fmt.Sprintf("/proc/%d/root%s", pid, root)
-	for file, want := range map[string]string{"proc/uptime": "view of proc/uptime", "etc/hostname": "its own"} {
-		if text, err := os.ReadFile(filepath.Join(inside, file)); err != nil || string(text) != want {
-			t.Errorf("/%s in the container: got %q, %v, want %q", file, text, err, want)
+	for file, want := range map[string]string{
+		"proc/uptime": "view of proc/uptime", "sys/devices/system/cpu/online": "view of sys/devices/system/cpu/online",
+		"other/uptime": "view of proc/uptime", "proc/cmdline": "",
+		"etc/hostname": "its own", "sys/fs/cgroup/file": "upper\n", "proc/version": "its own",
+	} {
+		c.reads(file, want)
+	}
+	if err := os.WriteFile(c.path("proc/uptime"), nil, 0); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("write to a view: got %v, want EROFS", err)
+	}
+	for _, file := range []string{"proc/uptime", "proc/cmdline", "proc/sys", "sys/devices/system/cpu/online", "other/uptime"} {
+		if err := c.umount(file); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("unmounted %s: %v, want EINVAL", file, err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(inside, "proc/uptime"), nil, 0); !errors.Is(err, syscall.EROFS) {
-		t.Errorf("write to a view: got %v, want EROFS", err)
+	if err := c.umount("sys/fs/cgroup"); err != nil {
+		t.Errorf("a mount of the container's own: %v", err)
+	}
+	c.reads("sys/fs/cgroup/file", "lower\n")
+	for _, naked := range []string{"proc", "sys", "other"} {
+		if err := c.umount(naked); err != nil {
+			t.Error(err)
+		}
+		if names, err := os.ReadDir(c.path(naked)); err != nil || len(names) != 0 {
+			t.Errorf("below /%s are %d files, %v", naked, len(names), err)
+		}
 	}
 	if text, err := os.ReadFile("/proc/uptime"); err != nil || strings.HasPrefix(string(text), "view") {
 		t.Errorf("the host's own file: %q, %v", text, err)
 	}
 }
 
+// A proc under another could be uncovered.
+func TestAttachRefusesAProcThatIsCovered(t *testing.T) {
+	for name, more := range map[string]string{
+		"by another": `mount -t proc proc "$0/proc"`, "by something else": `mount -t tmpfs none "$0/proc"`,
+	} {
+		c := newContainer(t, more)
+		w, _ := workshop(t, "")
+		if attached, err := c.attach(w, sealed.Plan{}); err == nil {
+			t.Errorf("%s: attached %q", name, attached)
+		}
+	}
+}
+
 // A container that points its /proc elsewhere gets no view there, and nothing of
 // the host's is covered.
 func TestAttachFollowsNoLink(t *testing.T) {
-	root, dir := t.TempDir(), t.TempDir()
-	if err := errors.Join(
-		os.Symlink("/proc", filepath.Join(root, "proc")),
-		os.Mkdir(filepath.Join(dir, "proc"), 0o755),
-		os.WriteFile(filepath.Join(dir, "proc/uptime"), nil, 0o644),
-	); err != nil {
+	root := systest.Dir(t)
+	if err := os.Symlink("/proc", filepath.Join(root, "proc")); err != nil {
 		t.Fatal(err)
 	}
-	pid := systest.Process(t, sys.NewNS|sys.NewPID, 0).Process.Pid
-	_, err := onThread(func() ([]string, error) {
-		return attach.Attach(pid, attach.Views{DaemonPID: os.Getpid(), List: below(dir, "proc/uptime"), Root: root})
-	})
-	if !errors.Is(err, syscall.ELOOP) {
-		t.Errorf("got %v, want ELOOP", err)
+	w, views := workshop(t, "view", "proc/uptime")
+	c := &container{t: t, root: root, pid: systest.Process(t, sys.NewNS|sys.NewPID, 0).Process.Pid}
+	if attached, err := c.attach(w, sealed.Plan{Views: views}); err != nil || len(attached) != 0 {
+		t.Errorf("attached %q, %v", attached, err)
+	}
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/proc/uptime", c.pid)); err != nil || strings.HasPrefix(string(text), "view") {
+		t.Errorf("the host's own file: %q, %v", text, err)
 	}
 }
 
-// At a restart of the daemon the views of dead ones give way, but the container
-// decides how much of its own is mounted there.
-func TestReattach(t *testing.T) {
-	tests := []struct {
-		name   string
-		path   string
-		layers int
-		served bool   // by somebody who does not answer
-		want   string // in the error
-	}{
-		{"nothing is left of the views", "proc/uptime", 0, false, ""},
-		{"some daemons were killed", "proc/uptime", 3, false, ""},
-		{"the most that is taken away", "proc/uptime", 16, false, ""},
-		{"the container stacks its own", "proc/uptime", 17, false, "more than 16"},
-		{"no answer", "proc/uptime", 1, true, ""},
-		{"no answer from its directory", "proc", 1, true, "at /proc"},
+// What is read-only in the beginning stays so, with all that is mounted on it.
+func TestReadOnlyMountsAreLocked(t *testing.T) {
+	c := newContainer(t, `cd "$0" && mount -t tmpfs none ro && mkdir ro/sub && mount -t tmpfs -o ro none ro/sub && mount -t tmpfs none other`)
+	w, views := workshop(t, "view", "proc/uptime")
+	attached, err := c.attach(w, sealed.Plan{Views: views}, func(order *attach.Container) {
+		order.Locked, order.Dir, order.Owner = []string{"/ro", "/", "/none"}, "/etc/new/dir", firstID
+	})
+	if err != nil || !slices.Equal(attached, []string{"proc/uptime"}) {
+		t.Fatalf("attached %q, %v", attached, err)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			root, dir := t.TempDir(), t.TempDir()
-			if err := errors.Join(
-				os.Mkdir(filepath.Join(root, "proc"), 0o755),
-				os.Mkdir(filepath.Join(root, "sys"), 0o755),
-				os.Mkdir(filepath.Join(dir, "proc"), 0o755),
-				os.WriteFile(filepath.Join(dir, "proc/uptime"), []byte("new view"), 0o644),
-			); err != nil {
-				t.Fatal(err)
-			}
-			pid := containerAt(t, root)
-			init, err := sys.OpenProcess(pid)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer init.Close()
-			_, err = onThread(func() ([]string, error) {
-				if err := errors.Join(sys.UnshareFS(), sys.EnterMounts(init)); err != nil {
-					return nil, err
-				}
-				for range tt.layers {
-					server, err := mountFUSE(filepath.Join(root, tt.path))
-					if err != nil {
-						return nil, err
-					}
-					if tt.served {
-						t.Cleanup(func() { server.Close() })
-					} else if err := server.Close(); err != nil {
-						return nil, err
-					}
-				}
-				return nil, nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			attached, err := onThread(func() ([]string, error) {
-				return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), List: below(dir, "proc/uptime"), Root: root})
-			})
-			if tt.want != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.want) {
-					t.Errorf("got %v, want an error with %q", err, tt.want)
-				}
-				return
-			}
-			if err != nil || !slices.Equal(attached, []string{"proc/uptime"}) {
-				t.Errorf("attached %q, %v", attached, err)
-			}
-			if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/root%s/proc/uptime", pid, root)); err != nil || string(text) != "new view" {
-				t.Errorf("in the container: %q, %v", text, err)
-			}
+	if st, err := sys.StatPath(c.path("etc/new/dir")); err != nil || st.UID != firstID {
+		t.Errorf("working directory: %+v, %v", st, err)
+	}
+	c.reads("proc/uptime", "viewproc/uptime")
+	if err := os.WriteFile(c.path("other/file"), nil, 0o644); err != nil {
+		t.Errorf("a mount that is not read-only: %v", err)
+	}
+	for _, dir := range []string{"", "ro", "ro/sub"} {
+		err := c.inside(func() error {
+			return sys.Mount("", filepath.Join(c.root, dir), "", syscall.MS_REMOUNT|syscall.MS_BIND, "")
 		})
+		if !errors.Is(err, syscall.EPERM) {
+			t.Errorf("/%s made writable: %v, want EPERM", dir, err)
+		}
+		if err := os.WriteFile(filepath.Join(c.path(dir), "file"), nil, 0o644); !errors.Is(err, syscall.EROFS) {
+			t.Errorf("write in /%s: %v, want EROFS", dir, err)
+		}
 	}
 }
 
-// A view that can't be attached again is no reason to leave the others dead.
+// deadViews are some whose server is gone.
+func deadViews(t *testing.T, files ...string) (sealed.Address, []sealed.View) {
+	t.Helper()
+	dir := systest.Dir(t)
+	for _, f := range files {
+		path := filepath.Join(dir, f)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		server, err := mountFUSE(path)
+		if err == nil {
+			t.Cleanup(func() { _ = sys.Detach(path) })
+			err = server.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return keeper(t, dir), below(dir, files...)
+}
+
+// At a restart of the daemon new views take the place of dead ones, and the host's files
+// that of those that are no more. What the container has mounted stays.
+func TestReattach(t *testing.T) {
+	c := newContainer(t, "true")
+	w, dead := deadViews(t, "proc/uptime", "proc/loadavg", "sys/devices/system/cpu/online")
+	if _, err := c.attach(w, sealed.Plan{Views: dead}); err != nil {
+		t.Fatal(err)
+	}
+	err := c.inside(func() error {
+		return errors.Join(
+			sys.BindOnto(filepath.Join(c.root, "etc/hostname"), filepath.Join(c.root, "proc/loadavg")),
+			sys.BindOnto(filepath.Join(c.root, "etc/hostname"), filepath.Join(c.root, "proc/version")))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // of one that is killed again
+		w, views := workshop(t, "view of ", "proc/uptime")
+		attached, err := c.reattach(c.pid, w, sealed.Plan{Views: views, Masked: []string{"proc/cmdline"}})
+		if err != nil || !slices.Equal(attached, []string{"proc/uptime"}) {
+			t.Errorf("attached %q, %v", attached, err)
+		}
+		for file, want := range map[string]string{
+			"proc/uptime": "view of proc/uptime", "proc/loadavg": "its own", "proc/version": "its own", "proc/cmdline": "",
+		} {
+			c.reads(file, want)
+		}
+		if text, err := os.ReadFile(c.path("sys/devices/system/cpu/online")); err != nil || len(text) == 0 {
+			t.Errorf("the host's file: %q, %v", text, err)
+		}
+		if text, err := os.ReadFile(c.path("proc/1/comm")); err != nil || string(text) != "cat\n" {
+			t.Errorf("the first process of the container is %q, %v", text, err)
+		}
+		if err := c.umount("proc/uptime"); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("unmounted a view: %v, want EINVAL", err)
+		}
+	}
+}
+
+// A proc that the container has locked itself, by namespaces of its own, stays below.
+func TestReattachWhereAllIsLocked(t *testing.T) {
+	c := newContainer(t, "true")
+	w, dead := deadViews(t, "proc/uptime")
+	if _, err := c.attach(w, sealed.Plan{Views: dead}); err != nil {
+		t.Fatal(err)
+	}
+	inner := exec.Command("nsenter", "-t", fmt.Sprint(c.pid), "-m", "-p", "unshare", "-Umf", "--propagation", "private", "--kill-child", "sh", "-c", "echo ready; exec cat")
+	pid := child(t, inner)
+	w, views := workshop(t, "view of ", "proc/uptime")
+	attached, err := c.reattach(pid, w, sealed.Plan{Views: views})
+	if err != nil || !slices.Equal(attached, []string{"proc/uptime"}) {
+		t.Errorf("attached %q, %v", attached, err)
+	}
+	(&container{t: t, root: c.root, pid: pid}).reads("proc/uptime", "view of proc/uptime")
+}
+
+// What can't be replaced is no reason to leave the rest dead, and stays as it was.
 func TestReattachGoesOnAfterAnError(t *testing.T) {
-	root, dir := t.TempDir(), t.TempDir()
-	if err := errors.Join(
-		os.Mkdir(filepath.Join(root, "proc"), 0o755),
-		os.Mkdir(filepath.Join(root, "sys"), 0o755),
-		os.Mkdir(filepath.Join(dir, "proc"), 0o755),
-		os.WriteFile(filepath.Join(dir, "proc/uptime"), nil, 0o644),
-		os.WriteFile(filepath.Join(dir, "proc/meminfo"), nil, 0o644),
-	); err != nil {
+	c := newContainer(t, "true")
+	w, dead := deadViews(t, "proc/uptime", "sys/devices/system/cpu/online")
+	if _, err := c.attach(w, sealed.Plan{Views: dead}); err != nil {
 		t.Fatal(err)
 	}
-	init, err := sys.OpenProcess(containerAt(t, root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer init.Close()
-	_, err = onThread(func() ([]string, error) {
-		if err := errors.Join(sys.UnshareFS(), sys.EnterMounts(init)); err != nil {
-			return nil, err
-		}
-		for range 17 { // one more than are taken away
-			server, err := mountFUSE(filepath.Join(root, "proc/uptime"))
-			if err == nil {
-				err = server.Close()
-			}
-			if err != nil {
-				return nil, err
+	const many = 300
+	err := c.inside(func() error {
+		for range many {
+			if err := sys.BindOnto(filepath.Join(c.root, "etc/hostname"), filepath.Join(c.root, "proc/version")); err != nil {
+				return err
 			}
 		}
-		return nil, nil
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	attached, err := onThread(func() ([]string, error) {
-		return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), List: below(dir, "proc/uptime", "proc/meminfo"), Root: root})
-	})
-	if err == nil || !strings.Contains(err.Error(), "/proc/uptime") || !slices.Equal(attached, []string{"proc/meminfo"}) {
-		t.Errorf("attached %q, %v, want meminfo alone", attached, err)
+	w, views := workshop(t, "view of ", "proc/uptime", "sys/devices/system/cpu/online")
+	attached, err := c.reattach(c.pid, w, sealed.Plan{Views: views})
+	if err == nil || !strings.Contains(err.Error(), "/proc: ") || !slices.Equal(attached, []string{"sys/devices/system/cpu/online"}) {
+		t.Errorf("attached %q, %v, want that of sysfs alone", attached, err)
+	}
+	table, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", c.pid))
+	if got := strings.Count(string(table), c.root+"/proc/version "); err != nil || got != many {
+		t.Errorf("%d of the container's own %d mounts are left, %v", got, many, err)
 	}
 }
 
-// mountFUSE mounts a FUSE file system that nobody serves, and which is dead once the
-// file is closed.
+// mountFUSE mounts a FUSE file that nobody serves, and which is dead once what it returns
+// is closed.
 func mountFUSE(path string) (*os.File, error) {
-	kind := syscall.S_IFREG
-	if filepath.Base(path) == "proc" {
-		kind = syscall.S_IFDIR
-	}
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other", f.Fd(), kind)
+	options := fmt.Sprintf("fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other", f.Fd(), syscall.S_IFREG)
 	return f, sys.Mount("test", path, "fuse.test", 0, options)
 }
 
@@ -267,11 +409,19 @@ func TestReattachOfAContainerThatEnded(t *testing.T) {
 	defer init.Close()
 	_ = p.Process.Kill()
 	_ = p.Wait() // killed
+	w, _ := workshop(t, "")
 	_, err = onThread(func() ([]string, error) {
-		return attach.Reattach(init, attach.Views{DaemonPID: os.Getpid(), Root: "/"})
+		return attach.Reattach(init, p.Process.Pid, &attach.Container{Workshop: w, Root: "/"})
 	})
-	if !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("got %v, want ESRCH", err)
+	if !errors.Is(err, syscall.ESRCH) && !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want that there is no such process", err)
+	}
+}
+
+func TestAttachWithoutAWorkshop(t *testing.T) {
+	c := newContainer(t, "true")
+	if _, err := c.attach(sealed.Address{PID: 1 << 23}, sealed.Plan{}); !errors.Is(err, sealed.ErrGone) {
+		t.Errorf("got %v, want ErrGone", err)
 	}
 }
 
@@ -350,10 +500,18 @@ func TestPromiseSurvivesTheCommandLine(t *testing.T) {
 }
 
 // containerAt starts a process in a mount namespace with /proc and /sys below root.
-func containerAt(t *testing.T, root string) (pid int) {
+func containerAt(t *testing.T, root, more string) (pid int) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc "$0/proc" && mount -t sysfs sysfs "$0/sys" && echo ready && exec cat`, root)
+	cmd := exec.Command("sh", "-c", `mount --make-rprivate / && mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount -t sysfs sysfs "$0/sys" && `+more+` && echo ready && exec cat`, root)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: sys.NewNS | sys.NewPID}
+	child(t, cmd)
+	return cmd.Process.Pid
+}
+
+// child starts a command that says when it is ready and then waits, and returns the
+// process that does.
+func child(t *testing.T, cmd *exec.Cmd) (pid int) {
+	t.Helper()
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -373,7 +531,15 @@ func containerAt(t *testing.T, root string) (pid int) {
 	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
 		t.Fatalf("container: %v", err)
 	}
-	return cmd.Process.Pid
+	for pid = cmd.Process.Pid; ; {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+		if err != nil || len(text) == 0 {
+			return pid
+		}
+		if _, err := fmt.Sscan(string(text), &pid); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // onThread calls f on a thread that f may leave changed.

@@ -15,6 +15,13 @@ type Promise struct {
 	Namespaces []string `json:"namespaces,omitempty"`
 	// Sysctls are to be written from outside, in the container's namespaces.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
+	// Masked and ReadOnly are paths of proc and sysfs, as sealed.Plan has them.
+	Masked   []string `json:"masked,omitempty"`
+	ReadOnly []string `json:"readOnly,omitempty"`
+	// Locked are mount points that stay read-only, and Dir a directory that is needed
+	// on one of them.
+	Locked []string `json:"locked,omitempty"`
+	Dir    string   `json:"dir,omitempty"`
 	// SharedMounts tells that the staged mounts are in the mount namespace of the
 	// runtime, and have to be cleared.
 	SharedMounts bool `json:"sharedMounts,omitempty"`

@@ -1,6 +1,6 @@
 // Package attach is what the prestart hook does to a container that is about to
-// start: it verifies that the runtime has made what the config says, and puts the
-// container's views over the files of its /proc and /sys.
+// start: it verifies that the runtime has made what the config says, and replaces the
+// container's proc and sysfs by sealed ones, which have its views.
 //
 // At this point all mounts of the config have been made, and the container has not
 // run its first instruction. The hook runs in the runtime's namespaces, so what it calls

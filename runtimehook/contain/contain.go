@@ -97,7 +97,7 @@ type job struct {
 	Call
 	client *api.Client
 	policy policy.Policy
-	views  []string // paths of the files that containers get in place of the host's
+	views  []string // the files that containers get in place of the host's, as sealed.View has their paths
 	// affinity tells that sched_getaffinity is trapped.
 	affinity bool
 

@@ -2,6 +2,7 @@ package contain
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -29,7 +30,8 @@ func (j *job) rewrite() {
 	if devices.Rules != nil {
 		j.doc.SetDeviceRules(devices.Rules)
 	}
-	j.doc.ProtectPaths(j.views)
+	j.promise.Masked, j.promise.ReadOnly = j.doc.TakePaths(j.views)
+	j.lockReadOnly()
 	j.sysctls()
 	j.doc.TrapSyscalls(spec.Traps{
 		Listener: api.ListenerPath(j.client.RunDir()), Key: j.grant.Key,
@@ -62,6 +64,22 @@ func (j *job) timeNamespace() {
 	j.doc.SetNamespace(specs.TimeNamespace, "")
 	j.doc.SetTimeOffsets(map[string]specs.LinuxTimeOffset{"boottime": back, "monotonic": back})
 	j.promise.Namespaces = append(j.promise.Namespaces, "time")
+}
+
+// lockReadOnly has the mounts that are read-only from the beginning stay so. Those of
+// files of the host are locked when they are staged.
+func (j *job) lockReadOnly() {
+	for i := range j.doc.Spec.Mounts {
+		m := &j.doc.Spec.Mounts[i]
+		if slices.Contains(m.Options, "ro") && !spec.IsBind(m) && m.Type != "proc" && m.Type != "sysfs" {
+			j.promise.Locked = append(j.promise.Locked, m.Destination)
+		}
+	}
+	// Hooks that come later may have to write to the root.
+	if j.doc.Spec.Root.Readonly && (j.doc.Spec.Hooks == nil || len(j.doc.Spec.Hooks.CreateRuntime)+len(j.doc.Spec.Hooks.CreateContainer) == 0) {
+		j.promise.Locked = append(j.promise.Locked, "/")
+		j.promise.Dir = j.doc.Spec.Process.Cwd
+	}
 }
 
 func (j *job) sysctls() {

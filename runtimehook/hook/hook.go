@@ -6,14 +6,15 @@ import (
 	"io"
 
 	"cloister/internal/api"
+	"cloister/internal/sealed"
 	"cloister/runtimehook/attach"
+	"cloister/runtimehook/spec"
 	"cloister/runtimehook/stage"
 )
 
 // Prestart verifies a container that is about to start and attaches its views. key
 // is that of its registration and promised what was promised for it; both are empty
-// if the hook stands in an engine's own list. It must be called on a locked thread,
-// which it leaves in the container's mount namespace.
+// if the hook stands in an engine's own list. It must be called on a locked thread.
 func Prestart(client *api.Client, key, promised string, stdin io.Reader) error {
 	s, err := readState(stdin)
 	if err != nil {
@@ -44,22 +45,23 @@ func prestart(client *api.Client, key, promised string, s *state) error {
 		if err != nil || views.Attached {
 			return err
 		}
-		attached, err := confine(s, views, promise)
-		if errors.Is(err, attach.ErrDaemonGone) && try < maxTries {
-			continue // its successor answers
+		done, err := confine(s, views, promise)
+		if errors.Is(err, sealed.ErrGone) && try < maxTries {
+			start.Gone = views.Workshop.PID
+			continue // there will be another
 		}
 		if err != nil {
 			return err
 		}
-		return client.Attached(views.Key, &api.Attached{Views: attached})
+		return client.Attached(views.Key, done)
 	}
 }
 
-// maxTries is how many of the daemon's processes may end under the hook.
+// maxTries is how many of the processes with a workshop may end under the hook.
 const maxTries = 5
 
 // confine does what only the host's root can do to the container.
-func confine(s *state, views *api.Views, promise *attach.Promise) (attached []string, err error) {
+func confine(s *state, views *api.Views, promise *attach.Promise) (*api.Attached, error) {
 	if err := attach.Verify(s.PID, promise.Namespaces); err != nil {
 		return nil, err
 	}
@@ -72,9 +74,26 @@ func confine(s *state, views *api.Views, promise *attach.Promise) (attached []st
 			return nil, fmt.Errorf("clear staged mounts: %w", err)
 		}
 	}
-	return attach.Attach(s.PID, attach.Views{
-		DaemonPID: views.DaemonPID, List: views.Views, Root: s.Root,
-	})
+	c := &attach.Container{
+		Root: s.Root, Workshop: views.Workshop, Plan: plan(views.Views, promise),
+		Locked: promise.Locked, Dir: promise.Dir, Owner: views.IDs.Start,
+	}
+	attached, err := attach.Attach(s.PID, c)
+	return &api.Attached{Views: attached, Plan: c.Plan}, err
+}
+
+// plan returns what is to be over the container's proc and sysfs. The config of one that
+// did not come through the wrapper still has the engine's masks, which its runtime adds.
+func plan(views []sealed.View, promise *attach.Promise) sealed.Plan {
+	p := sealed.Plan{Views: views, Masked: promise.Masked, ReadOnly: promise.ReadOnly}
+	if p.Masked == nil {
+		var paths []string
+		for _, v := range views {
+			paths = append(paths, v.Path)
+		}
+		p.Masked, p.ReadOnly = spec.HostPaths(paths)
+	}
+	return p
 }
 
 // Poststop tells the daemon that a container is gone.

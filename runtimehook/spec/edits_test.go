@@ -189,22 +189,25 @@ func TestAllowsAllDevices(t *testing.T) {
 	}
 }
 
-func TestProtectPaths(t *testing.T) {
-	d := doc(t, `"maskedPaths":null,"readonlyPaths":["/proc/irq","/proc/sys"]`)
-	d.ProtectPaths(nil)
-	got := written(t, d).Linux
-	if diff := cmp.Diff(hostMasked, got.MaskedPaths); diff != "" {
-		t.Errorf("masked (-want +got):\n%s", diff)
+func TestTakePaths(t *testing.T) {
+	d := doc(t, `"maskedPaths":["/proc/1/root","/run/secret","/proc/self/mem","/proc//x/../keys","/sys"],"readonlyPaths":["/proc/irq","/etc","/proc/sys","/proc/net"]`)
+	masked, readOnly := d.TakePaths(nil)
+	if want := append([]string{"proc/keys"}, slices.DeleteFunc(slices.Clone(hostMasked), func(p string) bool { return p == "proc/keys" })...); !slices.Equal(masked, want) {
+		t.Errorf("masked: got %q, want %q", masked, want)
 	}
-	want := []string{"/proc/irq", "/proc/sys", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger"}
-	if diff := cmp.Diff(want, got.ReadonlyPaths); diff != "" {
-		t.Errorf("read-only (-want +got):\n%s", diff)
+	if want := []string{"proc/irq", "proc/sys", "proc/bus", "proc/fs", "proc/sysrq-trigger"}; !slices.Equal(readOnly, want) {
+		t.Errorf("read-only: got %q, want %q", readOnly, want)
+	}
+	left := written(t, d).Linux
+	if want := []string{"/proc/1/root", "/run/secret", "/proc/self/mem", "/sys"}; !slices.Equal(left.MaskedPaths, want) {
+		t.Errorf("left masked: got %q, want %q", left.MaskedPaths, want)
+	}
+	if want := []string{"/etc", "/proc/net"}; !slices.Equal(left.ReadonlyPaths, want) {
+		t.Errorf("left read-only: got %q, want %q", left.ReadonlyPaths, want)
 	}
 
-	d = doc(t, `"maskedPaths":["/proc/keys"]`)
-	d.ProtectPaths([]string{"/proc/interrupts", "/proc/keys"})
-	masked := written(t, d).Linux.MaskedPaths
-	if slices.Contains(masked, "/proc/interrupts") || !slices.Contains(masked, "/proc/keys") || !slices.Contains(masked, "/proc/kcore") {
+	masked, _ = doc(t, `"maskedPaths":["/proc/keys"],"readonlyPaths":null`).TakePaths([]string{"proc/interrupts", "proc/keys"})
+	if slices.Contains(masked, "proc/interrupts") || !slices.Contains(masked, "proc/keys") || !slices.Contains(masked, "proc/kcore") {
 		t.Errorf("masked beside views: %q", masked)
 	}
 }

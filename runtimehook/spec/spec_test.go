@@ -136,7 +136,7 @@ func FuzzParse(f *testing.F) {
 		d.CapRlimits(func(string) (uint64, bool) { return 1, true })
 		d.KeepDevices(func(string) bool { return false })
 		d.SetDeviceRules(nil)
-		d.ProtectPaths(nil)
+		d.TakePaths(nil)
 		d.TakeSysctls(true)
 		d.FitPingGroups(65536)
 		d.TrapSyscalls(traps)

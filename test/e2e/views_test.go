@@ -227,7 +227,11 @@ func TestBundleNestedViews(t *testing.T) {
 		if meminfo < 0 {
 			t.Fatalf("no meminfo among %v", v.Views)
 		}
-		daemon := strconv.Itoa(v.DaemonPID)
+		status, err := world.Daemon.client.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		daemon := strconv.Itoa(status.WorkerPID)
 		sh(t, "nsenter", "-t", daemon, "-m", "head", "-n", "1", v.Views[meminfo].Source).prints(t, want)
 		if _, err := world.Daemon.Client.Nest(c.Key, &api.Nested{Cgroups: layout.At("/"), PID: c.PID}); err == nil {
 			t.Error("views of a cgroup above the container's were made")

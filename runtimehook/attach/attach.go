@@ -1,0 +1,213 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"cloister/internal/sealed"
+	"cloister/internal/sys"
+)
+
+// Container says what to attach to a container.
+type Container struct {
+	// Root is its root in its mount namespace: the path of its root file system before
+	// the runtime has changed to it, "/" afterwards.
+	Root string
+	// Workshop is where its proc and sysfs are sealed, with what the plan has.
+	Workshop sealed.Address
+	Plan     sealed.Plan
+	// Locked are mount points, from the container's root on ("/"), whose mounts are to
+	// be read-only for good.
+	Locked []string
+	// Dir, if set, is a directory that is made before the root is read-only. Owner is the
+	// host's id of the container's root.
+	Dir   string
+	Owner uint32
+}
+
+// Attach replaces each proc and sysfs that the runtime has mounted for the container
+// whose init is pid by a sealed one, and locks what is to be read-only. It returns the
+// paths of the views below /proc and /sys: a file that the container's kernel or config
+// doesn't have is left out.
+//
+// The calling thread must be locked.
+func Attach(pid int, c *Container) (views []string, err error) {
+	init, err := sys.OpenProcess(pid)
+	if err != nil {
+		return nil, fmt.Errorf("the container's init: %w", err)
+	}
+	defer init.Close()
+	return inWorkshop(init, pid, c, func(w *worker) ([]string, error) {
+		if err := w.lockMounts(); err != nil {
+			return nil, err
+		}
+		points, err := w.kernelMounts()
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range points {
+			has, err := w.seal(p)
+			if err != nil {
+				return nil, err
+			}
+			if p == "proc" || p == "sys" {
+				views = append(views, has...)
+			}
+		}
+		return views, nil
+	})
+}
+
+// Reattach gives a running container, whose views are of a daemon that is gone, newly
+// sealed /proc and /sys. init is a pidfd of pid: the container may end at any time, and
+// its number become another's. Other copies of its proc and sysfs stay as they are.
+//
+// What is mounted there is the container's choice, so this may take long. The calling
+// thread must be locked.
+func Reattach(init *sys.FD, pid int, c *Container) (views []string, err error) {
+	return inWorkshop(init, pid, c, func(w *worker) ([]string, error) {
+		var failed []error // what is wrong with one leaves the other
+		for _, p := range []string{"proc", "sys"} {
+			has, err := w.seal(p)
+			if err != nil && !errors.Is(err, errOther) {
+				failed = append(failed, err)
+			}
+			views = append(views, has...)
+		}
+		return views, errors.Join(failed...)
+	})
+}
+
+// worker does the work for one container.
+type worker struct {
+	*Container
+	init     *sys.FD
+	pids     *sys.Namespace // of init
+	network  *sys.Namespace // of init
+	proc     *os.Root       // the host's: a container may have covered its own
+	workshop *sealed.Workshop
+	real     string // the root's path without links
+}
+
+func inWorkshop(init *sys.FD, pid int, c *Container, do func(*worker) ([]string, error)) (views []string, err error) {
+	if err := sys.UnshareFS(); err != nil {
+		return nil, err
+	}
+	w := &worker{Container: c, init: init}
+	if w.proc, err = os.OpenRoot("/proc"); err != nil {
+		return nil, err
+	}
+	defer w.proc.Close()
+	if w.workshop, err = sealed.Open(c.Workshop.PID, c.Workshop.LockedFD); err != nil {
+		return nil, err
+	}
+	defer w.workshop.Close()
+	if w.pids, err = sys.OpenPIDNamespace(pid, "pid"); err != nil {
+		return nil, err
+	}
+	defer w.pids.Close()
+	if w.network, err = sys.OpenPIDNamespace(pid, "net"); err != nil {
+		return nil, err
+	}
+	defer w.network.Close()
+	// This fails if the process has ended by now, and its number may be another's.
+	err = w.inside(func(root *sys.FD) (err error) {
+		if w.real = c.Root; c.Root != "/" {
+			w.real, err = root.RealPath()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return do(w)
+}
+
+// inside calls f in the container's mount namespace.
+func (w *worker) inside(f func(root *sys.FD) error) error {
+	return sys.InMountsOf(w.init, func() error {
+		root, err := sys.OpenPath(w.Root)
+		if err != nil {
+			return fmt.Errorf("the container's root: %w", err)
+		}
+		return errors.Join(f(root), root.Close())
+	})
+}
+
+// kernelMounts returns where proc and sysfs are mounted below the container's root, as
+// paths from there. Parts of them, as bind mounts show, are not meant.
+func (w *worker) kernelMounts() (points []string, err error) {
+	err = w.inside(func(*sys.FD) error {
+		all, err := w.mounts()
+		for _, m := range all {
+			if point, below := w.point(m); below && (m.FSType == "proc" || m.FSType == "sysfs") && m.Root == "/" {
+				points = append(points, point)
+			}
+		}
+		return err
+	})
+	slices.Sort(points)
+	if twice := slices.Compact(slices.Clone(points)); len(twice) != len(points) {
+		return nil, fmt.Errorf("proc or sysfs is mounted more than once at the same place (one of %q); what is below stays naked, so the container's config must have only one", twice)
+	}
+	return points, err
+}
+
+// errOther tells that something else is mounted where a proc or sysfs could be.
+var errOther = errors.New("no proc or sysfs")
+
+// seal replaces the proc or sysfs at a mount point.
+func (w *worker) seal(point string) (views []string, err error) {
+	err = w.replace(point, func(at *place) error {
+		magic, err := at.FSMagic()
+		if err != nil {
+			return err
+		}
+		fs := ""
+		switch magic {
+		case sys.ProcMagic:
+			fs = "proc"
+		case sys.SysfsMagic:
+			fs = "sys"
+		}
+		if fs == "" || at.mount == nil || at.mount.Root != "/" {
+			return errOther
+		}
+		at.renew = func() (*sys.Tree, error) { return w.renew(fs, at) }
+		at.substitute = func(base *sys.Tree) (tree *sys.Tree, err error) {
+			tree, views, err = w.workshop.Seal(base, fs, &w.Plan)
+			return tree, err
+		}
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // the container has none
+	}
+	if err != nil {
+		return nil, fmt.Errorf("/%s: %w", point, err)
+	}
+	return views, nil
+}
+
+// renew makes a proc or sysfs like one that can't be copied, because its views are
+// locked.
+func (w *worker) renew(fs string, at *place) (tree *sys.Tree, err error) {
+	if fs == "proc" {
+		return sys.NewProc(w.pids, at.attrs, options(at.mount.VFSOptions)...)
+	}
+	err = sys.InNetwork(w.network, func() (err error) { tree, err = sys.NewMount("sysfs", at.attrs); return err })
+	return tree, err
+}
+
+// options returns those of a proc in mountinfo which fsconfig(2) takes.
+func options(text string) (out [][2]string) {
+	for o := range strings.SplitSeq(text, ",") {
+		if name, value, ok := strings.Cut(o, "="); ok {
+			out = append(out, [2]string{name, value})
+		}
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cloister/internal/sys"
+)
+
+// lockMounts makes the mounts at w.Locked read-only, and has the kernel keep them so.
+func (w *worker) lockMounts() error {
+	var points []string
+	for _, path := range w.Locked {
+		found, err := w.lockable(path)
+		if err != nil {
+			return fmt.Errorf("read-only mount at %s: %w", path, err)
+		}
+		points = append(points, found...)
+	}
+	slices.SortFunc(points, func(a, b string) int { return strings.Compare(b, a) }) // what is on a mount before it
+	for _, point := range slices.Compact(points) {
+		if point == "." {
+			if err := w.makeDir(); err != nil {
+				return fmt.Errorf("working directory %s: %w", w.Dir, err)
+			}
+		}
+		err := w.replace(point, func(at *place) error {
+			at.substitute = func(base *sys.Tree) (*sys.Tree, error) {
+				if err := base.Set(sys.ReadOnly, false); err != nil {
+					return nil, errors.Join(err, base.Close())
+				}
+				return w.workshop.Lock(base)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("lock read-only mount at /%s: %w", strings.TrimPrefix(point, "."), err)
+		}
+	}
+	return nil
+}
+
+// lockable returns the mount at a path of the container, if there is one, and those on
+// it that the runtime has made read-only.
+func (w *worker) lockable(path string) (points []string, err error) {
+	if filepath.Clean(path) == "/" {
+		return []string{"."}, nil
+	}
+	err = w.inside(func(root *sys.FD) error {
+		f, err := sys.OpenInRoot(root, path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		at, err := f.RealPath()
+		if err != nil {
+			return err
+		}
+		all, err := w.mounts()
+		for _, m := range all {
+			point, below := w.point(m)
+			readOnly := slices.Contains(strings.Split(m.Options, ","), "ro")
+			if below && (m.Mountpoint == at || readOnly && strings.HasPrefix(m.Mountpoint, at+"/")) {
+				points = append(points, point)
+			}
+		}
+		return err
+	})
+	return points, err
+}
+
+// makeDir makes w.Dir and the directories above it, where they are missing: the runtime
+// could not any more.
+func (w *worker) makeDir() error {
+	if w.Dir == "" {
+		return nil
+	}
+	return w.inside(func(root *sys.FD) error {
+		return sys.AsFSUser(w.Owner, w.Owner, func() error {
+			return sys.MkdirAllInRoot(root, w.Dir, 0o755)
+		})
+	})
+}
