@@ -227,7 +227,7 @@ func TestBundleNestedViews(t *testing.T) {
 		if meminfo < 0 {
 			t.Fatalf("no meminfo among %v", v.Views)
 		}
-		status, err := world.Daemon.client.Status()
+		status, err := world.Daemon.Client.Status()
 		if err != nil {
 			t.Fatal(err)
 		}
