@@ -129,10 +129,10 @@ func (b *bench) hooked(pid int, views *api.Views) (took time.Duration, err error
 		defer close(done)
 		runtime.LockOSThread() // and ends with the goroutine
 		begin := time.Now()
-		var attached []string
+		var attached *attach.Attached
 		attached, err = attach.Attach(pid, &attach.Container{Root: "/", Workshop: views.Workshop, Plan: sealed.Plan{Views: views.Views}})
 		took = time.Since(begin)
-		if err == nil && len(attached) == 0 {
+		if err == nil && len(attached.Views) == 0 {
 			err = errors.New("nothing was attached")
 		}
 	}()

@@ -262,6 +262,9 @@ type Attached struct {
 	Views []string `json:"views"`
 	// Plan is what is over the container's proc and sysfs.
 	Plan sealed.Plan `json:"plan"`
+	// ProcReadOnly and SysReadOnly tell what its first ones are.
+	ProcReadOnly bool `json:"procReadOnly,omitempty"`
+	SysReadOnly  bool `json:"sysReadOnly,omitempty"`
 }
 
 // Refusal says why a container was not started.

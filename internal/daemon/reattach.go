@@ -117,9 +117,9 @@ func Reattach(in io.Reader) error {
 		return err
 	}
 	defer fd.Close()
-	attached, err := attach.Reattach(fd, j.Init.PID, &j.Container)
-	if err == nil && len(attached) < j.Expected {
-		err = fmt.Errorf("only %v of %d could be attached again", attached, j.Expected)
+	done, err := attach.Reattach(fd, j.Init.PID, &j.Container)
+	if err == nil && len(done.Views) < j.Expected {
+		err = fmt.Errorf("only %v of %d could be attached again", done.Views, j.Expected)
 	}
 	return err
 }

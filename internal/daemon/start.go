@@ -205,6 +205,7 @@ func (r *registry) attached(key string, a api.Attached) error {
 		return fmt.Errorf("container %s has views of before the daemon was restarted, start it again: %w", c.ID, errConflict)
 	}
 	c.Views, c.Plan, c.Attached = a.Views, &a.Plan, true
+	c.ProcReadOnly, c.SysReadOnly = a.ProcReadOnly, a.SysReadOnly
 	if err := r.store.put(&c.record); err != nil {
 		return err
 	}

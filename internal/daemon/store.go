@@ -41,9 +41,12 @@ type record struct {
 	Attached bool             `json:"attached"`
 	Views    []string         `json:"views"`
 	// Plan is what is over the container's proc and sysfs.
-	Plan   *sealed.Plan `json:"plan,omitempty"`
-	Nested []nested     `json:"nested,omitempty"` // views of cgroups below its own
-	State  *emul.State  `json:"state,omitempty"`  // counters that must not go back
+	Plan *sealed.Plan `json:"plan,omitempty"`
+	// ProcReadOnly and SysReadOnly tell what its first ones are.
+	ProcReadOnly bool        `json:"procReadOnly,omitempty"`
+	SysReadOnly  bool        `json:"sysReadOnly,omitempty"`
+	Nested       []nested    `json:"nested,omitempty"` // views of cgroups below its own
+	State        *emul.State `json:"state,omitempty"`  // counters that must not go back
 }
 
 // key names a registration.

@@ -28,19 +28,26 @@ type Container struct {
 	Owner uint32
 }
 
+// Attached is what a container has got.
+type Attached struct {
+	// Views are the paths of its views below /proc and /sys: a file that the container's
+	// kernel or config doesn't have is left out.
+	Views []string
+	// ProcReadOnly and SysReadOnly tell what /proc and /sys are.
+	ProcReadOnly, SysReadOnly bool
+}
+
 // Attach replaces each proc and sysfs that the runtime has mounted for the container
-// whose init is pid by a sealed one, and locks what is to be read-only. It returns the
-// paths of the views below /proc and /sys: a file that the container's kernel or config
-// doesn't have is left out.
+// whose init is pid by a sealed one, and locks what is to be read-only.
 //
 // The calling thread must be locked.
-func Attach(pid int, c *Container) (views []string, err error) {
+func Attach(pid int, c *Container) (*Attached, error) {
 	init, err := sys.OpenProcess(pid)
 	if err != nil {
 		return nil, fmt.Errorf("the container's init: %w", err)
 	}
 	defer init.Close()
-	return inWorkshop(init, pid, c, func(w *worker) ([]string, error) {
+	return inWorkshop(init, pid, c, func(w *worker) (*Attached, error) {
 		if err := w.lockMounts(); err != nil {
 			return nil, err
 		}
@@ -48,16 +55,15 @@ func Attach(pid int, c *Container) (views []string, err error) {
 		if err != nil {
 			return nil, err
 		}
+		done := &Attached{}
 		for _, p := range points {
 			has, err := w.seal(p)
 			if err != nil {
 				return nil, err
 			}
-			if p == "proc" || p == "sys" {
-				views = append(views, has...)
-			}
+			done.add(p, has)
 		}
-		return views, nil
+		return done, nil
 	})
 }
 
@@ -67,18 +73,40 @@ func Attach(pid int, c *Container) (views []string, err error) {
 //
 // What is mounted there is the container's choice, so this may take long. The calling
 // thread must be locked.
-func Reattach(init *sys.FD, pid int, c *Container) (views []string, err error) {
-	return inWorkshop(init, pid, c, func(w *worker) ([]string, error) {
+func Reattach(init *sys.FD, pid int, c *Container) (*Attached, error) {
+	return inWorkshop(init, pid, c, func(w *worker) (*Attached, error) {
+		done := &Attached{}
 		var failed []error // what is wrong with one leaves the other
 		for _, p := range []string{"proc", "sys"} {
 			has, err := w.seal(p)
 			if err != nil && !errors.Is(err, errOther) {
 				failed = append(failed, err)
 			}
-			views = append(views, has...)
+			done.add(p, has)
 		}
-		return views, errors.Join(failed...)
+		return done, errors.Join(failed...)
 	})
+}
+
+// add notes what a mount point has got.
+func (a *Attached) add(point string, s *seal) {
+	switch {
+	case s == nil:
+		return
+	case point == "proc":
+		a.ProcReadOnly = s.readOnly
+	case point == "sys":
+		a.SysReadOnly = s.readOnly
+	default:
+		return // not one that is counted
+	}
+	a.Views = append(a.Views, s.views...)
+}
+
+// seal is what one sealed mount has.
+type seal struct {
+	views    []string
+	readOnly bool
 }
 
 // worker does the work for one container.
@@ -92,7 +120,7 @@ type worker struct {
 	real     string // the root's path without links
 }
 
-func inWorkshop(init *sys.FD, pid int, c *Container, do func(*worker) ([]string, error)) (views []string, err error) {
+func inWorkshop(init *sys.FD, pid int, c *Container, do func(*worker) (*Attached, error)) (done *Attached, err error) {
 	if err := sys.UnshareFS(); err != nil {
 		return nil, err
 	}
@@ -159,9 +187,10 @@ func (w *worker) kernelMounts() (points []string, err error) {
 // errOther tells that something else is mounted where a proc or sysfs could be.
 var errOther = errors.New("no proc or sysfs")
 
-// seal replaces the proc or sysfs at a mount point.
-func (w *worker) seal(point string) (views []string, err error) {
-	err = w.replace(point, func(at *place) error {
+// seal replaces the proc or sysfs at a mount point; nil if the container has no file there.
+func (w *worker) seal(point string) (*seal, error) {
+	done := &seal{}
+	err := w.replace(point, func(at *place) error {
 		magic, err := at.FSMagic()
 		if err != nil {
 			return err
@@ -176,20 +205,21 @@ func (w *worker) seal(point string) (views []string, err error) {
 		if fs == "" || at.mount == nil || at.mount.Root != "/" {
 			return errOther
 		}
+		done.readOnly = at.attrs&sys.ReadOnly != 0
 		at.renew = func() (*sys.Tree, error) { return w.renew(fs, at) }
 		at.substitute = func(base *sys.Tree) (tree *sys.Tree, err error) {
-			tree, views, err = w.workshop.Seal(base, fs, &w.Plan)
+			tree, done.views, err = w.workshop.Seal(base, fs, &w.Plan)
 			return tree, err
 		}
 		return nil
 	})
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil // the container has none
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("/%s: %w", point, err)
 	}
-	return views, nil
+	return done, nil
 }
 
 // renew makes a proc or sysfs like one that can't be copied, because its views are

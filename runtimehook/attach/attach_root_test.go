@@ -134,7 +134,7 @@ func (c *container) attach(w sealed.Address, plan sealed.Plan, more ...func(*att
 	for _, m := range more {
 		m(order)
 	}
-	return onThread(func() ([]string, error) { return attach.Attach(c.pid, order) })
+	return onThread(func() ([]string, error) { return views(attach.Attach(c.pid, order)) })
 }
 
 func (c *container) reattach(pid int, w sealed.Address, plan sealed.Plan) ([]string, error) {
@@ -144,8 +144,15 @@ func (c *container) reattach(pid int, w sealed.Address, plan sealed.Plan) ([]str
 	}
 	defer init.Close()
 	return onThread(func() ([]string, error) {
-		return attach.Reattach(init, pid, &attach.Container{Root: c.root, Workshop: w, Plan: plan})
+		return views(attach.Reattach(init, pid, &attach.Container{Root: c.root, Workshop: w, Plan: plan}))
 	})
+}
+
+func views(done *attach.Attached, err error) ([]string, error) {
+	if done == nil {
+		return nil, err
+	}
+	return done.Views, err
 }
 
 // workshop starts a process with one, and returns views that say what they are.
@@ -411,10 +418,27 @@ func TestReattachOfAContainerThatEnded(t *testing.T) {
 	_ = p.Wait() // killed
 	w, _ := workshop(t, "")
 	_, err = onThread(func() ([]string, error) {
-		return attach.Reattach(init, p.Process.Pid, &attach.Container{Workshop: w, Root: "/"})
+		return views(attach.Reattach(init, p.Process.Pid, &attach.Container{Workshop: w, Root: "/"}))
 	})
 	if !errors.Is(err, syscall.ESRCH) && !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that there is no such process", err)
+	}
+}
+
+func TestAttachTellsWhatIsReadOnly(t *testing.T) {
+	c := newContainer(t, `mount -o remount,ro,bind "$0/sys"`)
+	w, list := workshop(t, "view", "sys/devices/system/cpu/online")
+	order := &attach.Container{Root: c.root, Workshop: w, Plan: sealed.Plan{Views: list}}
+	var done *attach.Attached
+	_, err := onThread(func() (_ []string, err error) { done, err = attach.Attach(c.pid, order); return nil, err })
+	if err != nil || done.ProcReadOnly || !done.SysReadOnly {
+		t.Errorf("got %+v, %v, want that /sys alone is read-only", done, err)
+	}
+	err = c.inside(func() error {
+		return sys.Mount("", filepath.Join(c.root, "sys"), "", syscall.MS_REMOUNT|syscall.MS_BIND, "")
+	})
+	if !errors.Is(err, syscall.EPERM) {
+		t.Errorf("made writable: %v, want EPERM", err)
 	}
 }
 

@@ -78,8 +78,11 @@ func confine(s *state, views *api.Views, promise *attach.Promise) (*api.Attached
 		Root: s.Root, Workshop: views.Workshop, Plan: plan(views.Views, promise),
 		Locked: promise.Locked, Dir: promise.Dir, Owner: views.IDs.Start,
 	}
-	attached, err := attach.Attach(s.PID, c)
-	return &api.Attached{Views: attached, Plan: c.Plan}, err
+	done, err := attach.Attach(s.PID, c)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Attached{Views: done.Views, Plan: c.Plan, ProcReadOnly: done.ProcReadOnly, SysReadOnly: done.SysReadOnly}, nil
 }
 
 // plan returns what is to be over the container's proc and sysfs. The config of one that
