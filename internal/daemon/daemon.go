@@ -119,7 +119,7 @@ func (d *Daemon) open() (err error) {
 	region := d.settings.Cloister.IDRegion
 	d.registry = &registry{
 		log: d.log, runDir: d.RunDir, bootID: boot, store: d.store, peers: d.peers, views: d.views,
-		exits: exits, workshop: d.workshop, trash: newTrash(d.StateDir, d.log), runtimes: runtimes, containers: map[string]*container{},
+		exits: exits, workshop: d.workshop, unmount: d.unmount, trash: newTrash(d.StateDir, d.log), runtimes: runtimes, containers: map[string]*container{},
 		background: newBackground(reattachPlaces, reattachLimit),
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),
@@ -161,6 +161,13 @@ func (d *Daemon) workshop(gone int) (sealed.Address, error) {
 		return sealed.Address{}, err
 	}
 	return m.Address(gone)
+}
+
+// unmount has the mounter forget what it keeps for a container that has ended.
+func (d *Daemon) unmount(key string) {
+	if m, err := d.mounter(); err == nil {
+		m.Drop(key)
+	}
 }
 
 // probe finds out what the host and the runtime can do. Nobody who reads a view waits

@@ -123,8 +123,11 @@ func (s *pidSpaces) slotOf(key string, tid int) (fs.Slot, error) {
 }
 
 // pidNamespaceOf identifies the pid namespace of a thread, as long as it has one.
-func pidNamespaceOf(tid int) (sys.FileID, error) {
-	st, err := sys.StatPath(fmt.Sprintf("/proc/%d/ns/pid", tid))
+func pidNamespaceOf(tid int) (sys.FileID, error) { return namespaceOf(tid, "pid") }
+
+// namespaceOf identifies a namespace of a thread.
+func namespaceOf(tid int, kind string) (sys.FileID, error) {
+	st, err := sys.StatPath(fmt.Sprintf("/proc/%d/ns/%s", tid, kind))
 	return st.ID(), err
 }
 

@@ -38,6 +38,7 @@ type registry struct {
 	views    *views
 	exits    *sys.ExitWatcher
 	workshop func(gone int) (sealed.Address, error) // where mounts are sealed; see mounter.Mounter
+	unmount  func(key string)                       // has the mounter forget what it keeps for a container
 	trash    *trash
 	runtimes *runtimes
 

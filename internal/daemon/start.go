@@ -182,6 +182,7 @@ func (r *registry) show(c *container) error {
 		r.dropNested(c)
 		r.pidSpaces.remove(c.key())
 		r.views.remove(c.Slot)
+		go r.unmount(c.key()) // which may have to wait
 		return nil
 	})
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"cloister/internal/api"
 	"cloister/internal/metrics"
+	"cloister/internal/mounter"
 	"cloister/internal/seccomp"
 	"cloister/internal/sys"
 )
@@ -21,6 +22,7 @@ const journalName = "syscalls"
 // syscalls answers the trapped system calls of all containers.
 type syscalls struct {
 	registry *registry
+	mounter  func() (*mounter.Mounter, error)
 	agent    *seccomp.Agent
 	intake   *intake
 	socket   net.Listener
@@ -40,8 +42,7 @@ func (s *syscalls) handlers() (map[string]seccomp.Handler, error) {
 		"sysinfo":           seccomp.NewSysinfo(s.registry),
 		"sched_getaffinity": affinity,
 		"syslog":            seccomp.NewSyslog(),
-		// What a container may not mount, the kernel refuses: its trees are locked.
-		"mount": onward{},
+		"mount":             &mounts{s.mounter, s.registry},
 	}
 	for name, h := range all {
 		all[name] = &counted{Handler: h, syscalls: s}
@@ -49,14 +50,9 @@ func (s *syscalls) handlers() (map[string]seccomp.Handler, error) {
 	return all, nil
 }
 
-// onward leaves a call to the kernel.
-type onward struct{}
-
-func (onward) Serve(*seccomp.Request) seccomp.Answer { return seccomp.Continue() }
-
 // openSyscalls goes on with what a predecessor has left, or begins. Containers must be known.
 func (d *Daemon) openSyscalls() (err error) {
-	s := &syscalls{registry: d.registry, metrics: metrics.NewSyscalls()}
+	s := &syscalls{registry: d.registry, mounter: d.mounter, metrics: metrics.NewSyscalls()}
 	if s.agent, err = s.newAgent(d); err != nil {
 		return fmt.Errorf("system calls: %w", err)
 	}
