@@ -8,12 +8,15 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"cloister/internal/api"
 )
 
 // The name is free at once, and what is not removed yet waits for the next start.
 func TestTrash(t *testing.T) {
-	bundles := t.TempDir()
-	bin := newTrash(bundles, zerolog.Nop())
+	state := t.TempDir()
+	bundles := api.BundlesDir(state)
+	bin := newTrash(state, zerolog.Nop())
 	web := filepath.Join(bundles, "web")
 	for _, key := range []string{"0.1", "0.2"} {
 		if err := os.MkdirAll(filepath.Join(web, "rootfs/etc"), 0o700); err != nil {
@@ -28,7 +31,7 @@ func TestTrash(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	next := newTrash(bundles, zerolog.Nop())
+	next := newTrash(state, zerolog.Nop())
 	next.start()
 	for len(next.content()) > 0 {
 	}

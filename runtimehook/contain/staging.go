@@ -116,8 +116,12 @@ func (j *job) stageVolumes(area *stage.Area) error {
 }
 
 // stageEmptyDevices gives the container the host's /dev/null in place of devices that
-// tell about the host.
+// tell about the host. systemd gets along without them, while the journal of version 258
+// and newer fails if it can't wait for a kernel log that is there.
 func (j *job) stageEmptyDevices(area *stage.Area) error {
+	if j.doc.RunsInit() {
+		return nil
+	}
 	for i, path := range j.policy.Devices(&j.request).Empty {
 		source, err := area.NullDevice(fmt.Sprintf("n%d", i))
 		if err != nil {

@@ -89,7 +89,30 @@ func TestPrivilegedKeepsOnlyHarmlessDevices(t *testing.T) {
 			t.Errorf("%s kept: got %v, want %v", path, got, want)
 		}
 	}
+	if want := []string{"/dev/kmsg"}; !slices.Equal(d.Empty, want) {
+		t.Errorf("empty devices: got %v, want %v", d.Empty, want)
+	}
 	checkClosed(t, d.Rules)
+}
+
+// The kernel's log is given to no container, and asking for it is no error: there is an
+// empty device in its place, and no rule opens the real one.
+func TestKernelLogIsEmpty(t *testing.T) {
+	h := newHost(t)
+	rule := allow("c", 1, 11, "rwm")
+	for path, want := range map[string]string{"/dev/kmsg": "", "/dev/log/kernel": "", "/etc/kmsg": "can't give", "/dev/../etc/kmsg": "can't give"} {
+		r := h.deviceRequest([]specs.LinuxDevice{dev(path, "c", 1, 11)}, denyAll, rule)
+		wantRefusal(t, h.rules.Review(r), want)
+		if want != "" {
+			continue
+		}
+		d := h.rules.Devices(r)
+		if d.Keep(path) || !slices.Equal(d.Empty, []string{path}) {
+			t.Errorf("%s: kept %v, empty %v", path, d.Keep(path), d.Empty)
+		}
+		checkClosed(t, d.Rules)
+	}
+	wantRefusal(t, h.rules.Review(h.deviceRequest(nil, denyAll, rule)), "can't allow a container the devices c 1:11")
 }
 
 // checkClosed makes sure that rules begin by denying all and open only what is

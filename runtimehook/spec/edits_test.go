@@ -211,3 +211,37 @@ func TestTakePaths(t *testing.T) {
 		t.Errorf("masked beside views: %q", masked)
 	}
 }
+
+func TestMountsNear(t *testing.T) {
+	for destination, want := range map[string]bool{
+		"/var/lib/docker": true, "/var/lib/docker/": true, "var/lib/./docker": true, "/var/lib/docker/volumes": true,
+		"/var": true, "/": false, "/var/lib/docker2": false, "/var/lib/doc": false, "/srv": false,
+	} {
+		d := parse(t, `{"ociVersion":"1","root":{"path":"r"},"linux":{},"process":{"cwd":"/"},"mounts":[{"destination":"`+destination+`"}]}`)
+		if got := d.MountsNear("/var/lib/docker"); got != want {
+			t.Errorf("%s: got %v, want %v", destination, got, want)
+		}
+	}
+}
+
+func TestAddMountComesLast(t *testing.T) {
+	d := parse(t, `{"ociVersion":"1","root":{"path":"r"},"linux":{},"process":{"cwd":"/"},"mounts":[{"destination":"/a"}]}`)
+	d.AddMount(specs.Mount{Destination: "/b", Type: "bind", Source: "/s"})
+	want := []specs.Mount{{Destination: "/a"}, {Destination: "/b", Type: "bind", Source: "/s"}}
+	if diff := cmp.Diff(want, written(t, d).Mounts); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatAProcessMayBe(t *testing.T) {
+	for process, want := range map[string][2]bool{ // may mount, starts a system
+		`"args":["/sbin/init"]`: {false, true}, `"args":["/usr/lib/systemd/systemd","--x"]`: {false, true},
+		`"args":["sh","init"],"capabilities":{"bounding":["CAP_SYS_ADMIN"]}`: {true, false},
+		`"capabilities":{"effective":["CAP_SYS_ADMIN"]}`:                     {false, false},
+	} {
+		d := parse(t, `{"ociVersion":"1","root":{"path":"r"},"linux":{},"process":{"cwd":"/",`+process+`}}`)
+		if got := [2]bool{d.CanMount(), d.RunsInit()}; got != want {
+			t.Errorf("%s: got %v, want %v", process, got, want)
+		}
+	}
+}

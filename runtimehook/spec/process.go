@@ -1,6 +1,9 @@
 package spec
 
-import "slices"
+import (
+	"path/filepath"
+	"slices"
+)
 
 // KeepCapabilities removes the capabilities that have is false for from every
 // set of the process: those that the host's root does not have itself can't be
@@ -40,4 +43,10 @@ func (d *Document) CapRlimits(most func(name string) (hard uint64, ok bool)) {
 func (d *Document) CanMount() bool {
 	caps := d.Spec.Process.Capabilities
 	return caps != nil && slices.Contains(caps.Bounding, "CAP_SYS_ADMIN")
+}
+
+// RunsInit reports whether the container's program is one that starts a whole system.
+func (d *Document) RunsInit() bool {
+	args := d.Spec.Process.Args
+	return len(args) > 0 && slices.Contains([]string{"init", "systemd"}, filepath.Base(args[0]))
 }
