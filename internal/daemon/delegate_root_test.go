@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -99,6 +100,8 @@ func TestSharedCgroupIsNotDelegated(t *testing.T) {
 // without the right to pass over permissions.
 func asRoot(t *testing.T, uid uint32, f func()) {
 	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	err := sys.AsUser(uid, func() error {
 		return sys.WithoutCapability(unix.CAP_DAC_OVERRIDE, func() error { f(); return nil })
 	})
