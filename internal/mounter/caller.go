@@ -134,7 +134,7 @@ func four(fields [][]byte) ([4]uint32, error) {
 // owns ns.
 func (c *caller) administers(ns *sys.Namespace) (bool, error) {
 	chain, err := owners(ns)
-	return err == nil && c.hasAdmin(chain), err
+	return err == nil && hasAdmin(c.user.ID(), c.UID[1], c.Effective, chain), err
 }
 
 // userns is a user namespace.
@@ -143,15 +143,16 @@ type userns struct {
 	owner uint32 // the user who has made it
 }
 
-// hasAdmin goes by the kernel's rules (cap_capable in security/commoncap.c). chain is the
+// hasAdmin goes by the kernel's rules (cap_capable in security/commoncap.c) for a member
+// of a user namespace, with an effective user id and effective capabilities. chain is the
 // user namespace in question, its parent, and so on.
-func (c *caller) hasAdmin(chain []userns) bool {
+func hasAdmin(member sys.FileID, uid uint32, effective uint64, chain []userns) bool {
 	for i, u := range chain {
-		if u.id == c.user.ID() {
-			return c.Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+		if u.id == member {
+			return effective&(1<<unix.CAP_SYS_ADMIN) != 0
 		}
 		// Who has made a user namespace has all capabilities in it and below it.
-		if i+1 < len(chain) && chain[i+1].id == c.user.ID() && u.owner == c.UID[1] {
+		if i+1 < len(chain) && chain[i+1].id == member && u.owner == uid {
 			return true
 		}
 	}
