@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
@@ -69,14 +70,26 @@ func newContainer(t testing.TB, adapt func(*mounter.Facts)) *container {
 		Masked:   []string{"proc/version", "sys/fs"},
 		ReadOnly: []string{"proc/sys/kernel"},
 	}}}
+	fuse := views + "/fuse" // the host's may be root's alone
+	if err := errors.Join(unix.Mknod(fuse, unix.S_IFCHR, int(unix.Mkdev(10, 229))), os.Chmod(fuse, 0o666)); err != nil {
+		t.Fatal(err)
+	}
 	log := zerolog.New(zerolog.NewTestWriter(t))
 	var err error
 	if c.mounter, err = mounter.Keep(log, views); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.check(c.mounter.Close()) })
-	c.start(log, adapt)
+	c.start("c", log, adapt)
 	return c
+}
+
+// neighbour starts another container with the same mounter.
+func (c *container) neighbour() *container {
+	facts := *c.facts
+	n := &container{t: c.t, views: c.views, facts: &facts, mounter: c.mounter}
+	n.start("n", zerolog.New(zerolog.NewTestWriter(c.t)), nil)
+	return n
 }
 
 func (c *container) check(err error) {
@@ -86,14 +99,15 @@ func (c *container) check(err error) {
 	}
 }
 
-func (c *container) start(log zerolog.Logger, adapt func(*mounter.Facts)) {
+func (c *container) start(key string, log zerolog.Logger, adapt func(*mounter.Facts)) {
 	conn, theirs, err := sys.PacketPair()
 	c.check(err)
 	root := systest.Dir(c.t)
-	program, err := os.ReadFile("/proc/self/exe")
+	text, err := os.ReadFile("/proc/self/exe")
 	c.check(err)
-	c.check(os.WriteFile(c.views+"/program", program, 0o755))
-	cmd := exec.Command(c.views+"/program", root)
+	program := filepath.Join(c.views, key)
+	c.check(os.WriteFile(program, text, 0o755))
+	cmd := exec.Command(program, root)
 	cmd.Env = append(os.Environ(), roleEnv+"=container")
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -134,7 +148,7 @@ func (c *container) start(log zerolog.Logger, adapt func(*mounter.Facts)) {
 		Handlers: map[string]seccomp.Handler{"mount": &mounter.Handler{Mounter: c.mounter, Source: c}},
 	})
 	c.check(errors.Join(err, journal.Close()))
-	c.check(agent.Add(seccomp.Listener{Container: "c", Name: "c0", FD: fds[0]}))
+	c.check(agent.Add(seccomp.Listener{Container: key, Name: key, FD: fds[0]}))
 	agent.Start()
 	c.t.Cleanup(func() { c.check(agent.Close()) })
 }
@@ -210,7 +224,7 @@ func inContainer(root string) error {
 	if err != nil {
 		return err
 	}
-	binds := map[string]string{"/usr": "/usr", program: "/self", "/dev/null": "/dev/null", "/dev/fuse": "/dev/fuse"}
+	binds := map[string]string{"/usr": "/usr", program: "/self", "/dev/null": "/dev/null", filepath.Dir(program) + "/fuse": "/dev/fuse"}
 	for _, dir := range []string{"/bin", "/lib", "/lib64", "/sbin"} {
 		if to, err := os.Readlink(dir); err == nil {
 			if err := os.Symlink(to, root+dir); err != nil {
@@ -315,3 +329,6 @@ func call(args []string) error {
 	_, err = io.WriteString(os.Stdout, text+"\n")
 	return err
 }
+
+// address is that of memory which stays where it is.
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(&b[0])) }

@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 	switch role := os.Getenv(roleEnv); {
 	case role == "container":
 		err = inContainer(os.Args[1])
+	case role == "hang":
+		err = hang(os.Args[1])
+	case role == "pointers":
+		err = pointers()
 	case role == "call":
 		err = call(os.Args[1:])
 	case slices.Equal(os.Args[1:], mounter.Args):
