@@ -280,7 +280,7 @@ func inContainer(root string) error {
 			return nil // the test has ended
 		}
 		cmd := exec.Command("/bin/sh")
-		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", roleEnv + "=call"}
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", roleEnv + "=call", "GORACE=atexit_sleep_ms=0"}
 		cmd.Stdin = strings.NewReader("M() { /self \"$@\"; }\ncd /mnt\n" + script + "\n")
 		out, _ := cmd.CombinedOutput() // how it ends is in its words
 		if err := conn.Send(string(out)); err != nil {
