@@ -141,20 +141,11 @@ var bundleCount atomic.Int32
 
 func (b bundles) command(ctx context.Context, t *testing.T, k kind, args ...string) *exec.Cmd {
 	t.Helper()
-	spec, dir := b.bundle(t, k, args)
-	data, err := json.Marshal(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	spec, dir := newBundle(t, k, args)
+	writeConfig(t, spec, dir)
 	id := filepath.Base(dir)
 	t.Cleanup(func() { // what a failed test has left
 		_ = b.runtime(context.Background(), "delete", "--force", id).Run()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
 	})
 	return b.runtime(ctx, "run", "--bundle", dir, id)
 }
@@ -164,8 +155,34 @@ func (b bundles) runtime(ctx context.Context, args ...string) *exec.Cmd {
 	return world.CommandIn(ctx, b.sandbox, world.Wrapper, append([]string{"--runtime-path", b.path, "--root", root}, args...)...)
 }
 
-// bundle makes a bundle with a root of its own that runs the probe.
-func (b bundles) bundle(t *testing.T, k kind, args []string) (*specs.Spec, string) {
+// plain runs containers with runc alone, which have the host's ids.
+type plain struct{}
+
+func (plain) String() string { return "runc alone" }
+
+func (plain) command(ctx context.Context, t *testing.T, k kind, args ...string) *exec.Cmd {
+	t.Helper()
+	spec, dir := newBundle(t, k, args)
+	if k == privileged { // as engines do it
+		spec.Linux.Resources.Devices = append(spec.Linux.Resources.Devices, specs.LinuxDeviceCgroup{Allow: true, Access: "rwm"})
+	}
+	writeConfig(t, spec, dir)
+	return world.Command(ctx, "runc", "--root", filepath.Join(world.Dir, "state-plain"), "run", "--bundle", dir, filepath.Base(dir))
+}
+
+func writeConfig(t *testing.T, spec *specs.Spec, dir string) {
+	t.Helper()
+	data, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newBundle makes a bundle with a root of its own that runs the probe.
+func newBundle(t *testing.T, k kind, args []string) (*specs.Spec, string) {
 	t.Helper()
 	id := fmt.Sprintf("h%d", bundleCount.Add(1))
 	dir := filepath.Join(world.Dir, id)
@@ -173,6 +190,11 @@ func (b bundles) bundle(t *testing.T, k kind, args []string) (*specs.Spec, strin
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	// The programs are shared, everything else is the bundle's own.
 	script := fmt.Sprintf("mkdir %[2]s && cp -a %[1]s/[!b]* %[2]s && cp -al %[1]s/bin %[2]s", world.Rootfs, rootfs)
 	if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {

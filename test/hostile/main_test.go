@@ -26,7 +26,7 @@ const probeName = "probe"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	status, err := run(m)
+	status, err := runTests(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hostile:", err)
 		status = 1
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-func run(m *testing.M) (status int, err error) {
+func runTests(m *testing.M) (status int, err error) {
 	dir, err := os.MkdirTemp("", "cloister-probe-")
 	if err != nil {
 		return 0, err
@@ -48,8 +48,17 @@ func run(m *testing.M) (status int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, closeSandboxes(), world.Close()) }()
-	if err := makeVolumes(); err != nil {
+	if err := errors.Join(makeVolumes(), nameSocket()); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
+}
+
+// nameSocket tells the daemon where the engine's socket is, which is no usual place.
+func nameSocket() error {
+	if err := world.Daemon.Stop(); err != nil {
+		return err
+	}
+	text := fmt.Sprintf(`{"cloister": {"engineSockets": [%q]}}`, world.Docker.Socket())
+	return errors.Join(os.WriteFile(world.Daemon.Settings, []byte(text), 0o600), world.Daemon.Start())
 }

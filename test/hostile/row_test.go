@@ -14,7 +14,7 @@ import (
 type row struct {
 	name  string
 	steps string // those of the probe, with "; " between them
-	want  string // an answer for each, alternatives with "|" between them, "*" for any
+	want  string // an answer for each, alternatives with "|" between them, "*" for any, "!" before one that it must not be
 }
 
 // ask has rows done in one container and returns the answers to each.
@@ -38,6 +38,9 @@ func ask(t *testing.T, e engine, k kind, all []row) []string {
 func matches(got, want string) bool {
 	g, w := strings.Split(got, "; "), strings.Split(want, "; ")
 	return slices.EqualFunc(g, w, func(got, want string) bool {
+		if other, ok := strings.CutPrefix(want, "!"); ok {
+			return got != other
+		}
 		return want == "*" || slices.Contains(strings.Split(want, "|"), got)
 	})
 }
