@@ -10,6 +10,7 @@
 #   make test-unit         without root
 #   sudo make test-root    real mounts, namespaces and FUSE
 #   sudo make test-e2e     with docker, podman, runc and crun
+#   sudo make test-hostile containers that attack, 2 minutes; test-hostile-full: at length
 #   sudo make test-chaos   the daemon is killed a few hundred times, 5 minutes;
 #                          test-chaos-short: a few dozen times
 #   sudo make test-vm      on other kernels
@@ -32,11 +33,11 @@ GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ERRORLINT   := github.com/polyfloyd/go-errorlint@v1.8.0
-TAGS        := root,e2e,vm,chaos
+TAGS        := root,e2e,hostile,vm,chaos
 TEST        := $(GO) run $(GOTESTSUM) --format-hide-empty-pkg
 
 .PHONY: build lint demo install uninstall clean
-.PHONY: test test-deps test-unit test-root test-e2e test-chaos test-chaos-short build-chaos test-vm fuzz
+.PHONY: test test-deps test-unit test-root test-e2e test-hostile test-hostile-full test-chaos test-chaos-short build-chaos test-vm fuzz
 .PHONY: bench bench-quick bench-scale bench-start bench-views
 
 build:
@@ -56,7 +57,7 @@ demo: build
 	deploy/demo
 
 # The suites, from the fastest to the slowest.
-test: test-deps lint test-unit test-root test-e2e test-chaos-short test-vm
+test: test-deps lint test-unit test-root test-e2e test-hostile test-hostile-full test-chaos-short test-vm
 
 test-deps:
 	test/install-deps
@@ -69,6 +70,14 @@ test-root:
 
 test-e2e: build
 	CLOISTER_BIN=$(CURDIR)/bin/cloister CGO_ENABLED=0 $(TEST) --format testname -- -tags e2e -count=1 -timeout 30m ./test/e2e
+
+# Containers that attack. The full form takes some minutes more, and writes docs/security.md.
+HOSTILE := CLOISTER_BIN=$(CURDIR)/bin/cloister CGO_ENABLED=0 $(TEST) --format testname -- -tags hostile -count=1 -timeout 30m ./test/hostile
+test-hostile: build
+	$(HOSTILE)
+
+test-hostile-full: build
+	$(HOSTILE) -full -update
 
 # The daemon is killed, stopped and replaced under readers: a few hundred times, or in
 # the short form a few dozen times.

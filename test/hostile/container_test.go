@@ -12,11 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/moby/sys/capability"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"cloister/internal/bundle"
@@ -163,11 +165,32 @@ func (plain) String() string { return "runc alone" }
 func (plain) command(ctx context.Context, t *testing.T, k kind, args ...string) *exec.Cmd {
 	t.Helper()
 	spec, dir := newBundle(t, k, args)
-	if k == privileged { // as engines do it
+	if k == privileged { // as docker does it on a host with cgroup v1
+		spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
+		own := ownCapabilities(t)
+		spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: own, Effective: own, Permitted: own}
 		spec.Linux.Resources.Devices = append(spec.Linux.Resources.Devices, specs.LinuxDeviceCgroup{Allow: true, Access: "rwm"})
 	}
 	writeConfig(t, spec, dir)
 	return world.Command(ctx, "runc", "--root", filepath.Join(world.Dir, "state-plain"), "run", "--bundle", dir, filepath.Base(dir))
+}
+
+// ownCapabilities are those that a child of this process can have.
+func ownCapabilities(t *testing.T) (names []string) {
+	t.Helper()
+	own, err := capability.NewPid2(0)
+	if err == nil {
+		err = own.Load()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range capability.ListKnown() {
+		if own.Get(capability.BOUNDING, c) {
+			names = append(names, "CAP_"+strings.ToUpper(c.String()))
+		}
+	}
+	return names
 }
 
 func writeConfig(t *testing.T, spec *specs.Spec, dir string) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,7 +99,40 @@ func TestArgumentsThatMakeNoSense(t *testing.T) {
 func TestWorkerKilledAmongCalls(t *testing.T) {
 	needDocker(t)
 	h := watchHealth(t)
-	cmd := docker{"cloister"}.command(t.Context(), t, privileged, "load", "-threads", "100", "-total", memoryKiB)
+	end := startLoad(t, docker{"cloister"}.command(t.Context(), t, privileged, "load", "-threads", "100", "-total", memoryKiB))
+	const kills = 5
+	for range kills {
+		killWorker(t)
+	}
+	end()
+	h.check(t, kills)
+}
+
+// TestHelpersAreOutOfReach: who serves a container's mounts is for a moment among its
+// processes, where nobody gets at it, or at the program that it runs (as CVE-2019-5736 did).
+func TestHelpersAreOutOfReach(t *testing.T) {
+	needDocker(t)
+	const name = "watched"
+	run := docker{"cloister"}.command(t.Context(), t, privileged, "load", "-threads", "10", "-total", memoryKiB)
+	at := slices.Index(run.Args, "--rm")
+	run.Args = slices.Insert(run.Args, at, "--name", name)
+	end := startLoad(t, run)
+	var got struct {
+		Strangers int
+		Wrong     []string
+	}
+	decode(t, dockerOK(t, "exec", "--privileged", name, probeName, "watch", "-for", "2s"), &got)
+	end()
+	t.Logf("%d times a process of others was seen", got.Strangers)
+	for _, w := range got.Wrong {
+		t.Error(w)
+	}
+}
+
+// startLoad starts a container that makes calls in many threads, and returns what ends it
+// and checks their answers.
+func startLoad(t *testing.T, cmd *exec.Cmd) (end func()) {
+	t.Helper()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +141,7 @@ func TestWorkerKilledAmongCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,27 +149,25 @@ func TestWorkerKilledAmongCalls(t *testing.T) {
 	if line, err := out.ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("got %q, %v", line, err)
 	}
-	const kills = 5
-	for range kills {
-		killWorker(t)
+	return func() {
+		t.Helper()
+		if err := stdin.Close(); err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(out)
+		if err := errors.Join(err, cmd.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Calls int
+			Wrong []string
+		}
+		decode(t, string(text), &got)
+		t.Logf("%d rounds of calls", got.Calls)
+		for _, w := range got.Wrong {
+			t.Error(w)
+		}
 	}
-	var got struct {
-		Calls int
-		Wrong []string
-	}
-	if err := stdin.Close(); err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(out)
-	if err := errors.Join(err, cmd.Wait()); err != nil {
-		t.Fatal(err)
-	}
-	decode(t, string(text), &got)
-	t.Logf("%d calls, %d workers killed", got.Calls, kills)
-	for _, w := range got.Wrong {
-		t.Error(w)
-	}
-	h.check(t, kills)
 }
 
 // killWorker kills the daemon's worker and waits until another one serves.

@@ -6,6 +6,7 @@
 //	probe fuzz …           makes calls with arguments that make no sense
 //	probe load …           has many threads in calls until its input ends
 //	probe latency …        measures sysinfo(2)
+//	probe watch …          looks for processes that are not the container's
 package main
 
 import (
@@ -30,7 +31,7 @@ var apart = []string{"race", "fuzz", "load"}
 const ownEnv = "PROBE_OWN"
 
 var commands = map[string]func(args []string) error{
-	"rows": rows, "row": row, "race": race, "fuzz": fuzz, "load": load, "latency": latency,
+	"rows": rows, "row": row, "race": race, "fuzz": fuzz, "load": load, "latency": latency, "watch": watch,
 }
 
 func main() {
