@@ -2,7 +2,7 @@
 // and a daemon of its own, and by what a person sees.
 //
 // Everything that a test starts lives in directories of its own and in a mount and
-// network namespace of its own (sandbox_test.go), and is gone when the tests end.
+// network namespace of its own (package test/lab), and is gone when the tests end.
 // An engine of the system is never touched. Run it with `make test-e2e`.
 //
 // TestBundle… need only a low-level runtime; they run in virtual machines as well.

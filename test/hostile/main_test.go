@@ -51,7 +51,7 @@ func runTests(m *testing.M) (status int, err error) {
 	if err := errors.Join(makeVolumes(), nameSocket()); err != nil {
 		return 0, err
 	}
-	return m.Run(), nil
+	return m.Run(), report.publish()
 }
 
 // nameSocket tells the daemon where the engine's socket is, which is no usual place.

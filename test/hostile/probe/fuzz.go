@@ -64,8 +64,11 @@ var fuzzed = []struct {
 	name   string
 	number number
 }{
-	{"sysinfo", callSysinfo}, {"sched_getaffinity", callGetaffinity}, {"syslog", callSyslog},
-	{"mount", callMount}, {"umount2", callUmount},
+	{"sysinfo", callSysinfo},
+	{"sched_getaffinity", callGetaffinity},
+	{"syslog", callSyslog},
+	{"mount", callMount},
+	{"umount2", callUmount},
 }
 
 var abiNames = [abis]string{"native", "i386", "x32"}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,9 @@ func (w *walker) abi() abi {
 func (w *walker) old() bool { return w.api == "" || w.api == "mount" || w.api == "i386" }
 
 func setAPI(w *walker, a []string) error {
+	if !slices.Contains(mountAPIs, a[0]) {
+		return fmt.Errorf("no way %q to change mounts", a[0])
+	}
 	w.api = a[0]
 	return nil
 }

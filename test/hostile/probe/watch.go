@@ -23,7 +23,7 @@ func watch(args []string) error {
 		return err
 	}
 	w := &watcher{}
-	for _, program := range []string{os.Args[0], "/bin/busybox"} {
+	for _, program := range []string{"/proc/self/exe", "/bin/busybox"} {
 		id, err := fileID(program)
 		if err != nil {
 			return err
