@@ -38,8 +38,8 @@ func marker() string { return filepath.Join(world.Dir, "marker") }
 // attacks are those that are made within a container. Words in braces are this host's:
 // see hostWords.
 var attacks = []attack{
-	{id: "T2", what: "CVE-2022-0492: release_agent from a user namespace", kind: unconfined, row: row{steps: "enter userns+cgroup; mkdir P; cgroup P pids; append P/release_agent", want: gone + "|EINVAL; " + gone}},
-	{id: "T3", what: "release_agent with CAP_SYS_ADMIN", kind: privileged, row: row{steps: "mkdir P; cgroup P pids; append P/release_agent", want: gone + "|EINVAL; " + gone}},
+	{id: "T2", what: "CVE-2022-0492: release_agent from a user namespace", kind: unconfined, row: row{steps: "enter userns+cgroup; mkdir P; cgroup P pids; append P/release_agent", want: "*; " + gone}},
+	{id: "T3", what: "release_agent with CAP_SYS_ADMIN", kind: privileged, row: row{steps: "mkdir P; cgroup P pids; append P/release_agent", want: "*; " + gone}},
 	{id: "T4", what: "core_pattern, a program that runs as the host's root", kind: privileged, row: row{steps: "append /proc/sys/kernel/core_pattern", want: refused}},
 	{id: "T4", what: "the same through a proc of one's own", kind: privileged, row: row{steps: "mkdir P; new proc P; append P/sys/kernel/core_pattern", want: "ok|EPERM; " + gone}},
 	{id: "T5", what: "modprobe, a program that runs as the host's root", kind: privileged, row: row{steps: "append /proc/sys/kernel/modprobe", want: gone}},
