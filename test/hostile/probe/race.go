@@ -28,10 +28,11 @@ func race(args []string) error {
 	if r.memory, err = lowMemory(4096); err != nil {
 		return err
 	}
-	for _, dir := range []string{raceTarget, raceOther} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	if r.kept, err = currentFlags("/rw"); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(raceTarget, 0o755); err != nil {
+		return err
 	}
 	for _, g := range games {
 		if err := r.play(g, *rounds/len(games)); err != nil {
@@ -42,7 +43,8 @@ func race(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-const raceTarget, raceOther = "/tmp/race", "/tmp/other"
+// raceTarget is what is mounted on.
+const raceTarget = "/tmp/race"
 
 // racer counts answers by game and errno, and remembers what must not be.
 type racer struct {
@@ -50,6 +52,7 @@ type racer struct {
 	Wrong   []string
 	memory  memory
 	total   string
+	kept    uintptr // flags of /rw, which a remount must not clear
 }
 
 // slot is one of the places in the memory that calls point to and the flipper changes, two
@@ -89,7 +92,11 @@ var games = []game{
 func mountIn(a abi) func(*racer, *game) error {
 	return func(r *racer, g *game) error {
 		base := r.memory.address()
-		_, err := a.call(callMount, base+sourceAt, base+targetAt, base+typeAt, uint64(g.flags), 0)
+		flags := g.flags
+		if flags&unix.MS_REMOUNT != 0 {
+			flags |= r.kept
+		}
+		_, err := a.call(callMount, base+sourceAt, base+targetAt, base+typeAt, uint64(flags), 0)
 		return err
 	}
 }
