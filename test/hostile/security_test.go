@@ -27,7 +27,7 @@ func outro() string {
 	}
 	b.WriteString("\nBesides, the suite changes every mount of a container in every way and from every place\n" +
 		"(`TestInitialMounts`, `TestFreshProcAndSysfs`), changes arguments while they are looked at\n" +
-		"(T16, `TestArgumentsThatChange`), makes calls that make no sense (`TestArgumentsThatMakeNoSense`) kills the\n" +
+		"(T16, `TestArgumentsThatChange`), makes calls that make no sense (`TestArgumentsThatMakeNoSense`), kills the\n" +
 		"daemon's worker while a hundred threads wait for answers (`TestWorkerKilledAmongCalls`), and reaches for the\n" +
 		"processes that serve mounts (`TestHelpersAreOutOfReach`).\n")
 	return b.String()
