@@ -10,5 +10,5 @@ const mapLow = 0
 // iopl is x86's.
 func iopl() error { return unix.ENOSYS }
 
-// int80 is amd64's.
-func int80(_, _, _, _, _, _, _ uint32) int32 { return -int32(unix.ENOSYS) }
+// callI386 is amd64's.
+func callI386(_, _, _, _, _, _ uintptr) uintptr { return ^uintptr(unix.ENOSYS) + 1 }

@@ -40,9 +40,9 @@ func (a abi) call(n number, args ...uint64) (uint64, error) {
 	var r [6]uint64
 	copy(r[:], args)
 	if a == i386 {
-		v := int80(n.i386, uint32(r[0]), uint32(r[1]), uint32(r[2]), uint32(r[3]), uint32(r[4]), uint32(r[5]))
-		if v < 0 && v >= -maxErrno {
-			return 0, unix.Errno(-v)
+		v := callI386(uintptr(n.i386), uintptr(r[0]), uintptr(r[1]), uintptr(r[2]), uintptr(r[3]), uintptr(r[4]))
+		if errno := -v; errno > 0 && errno <= maxErrno {
+			return 0, unix.Errno(errno)
 		}
 		return uint64(uint32(v)), nil
 	}
