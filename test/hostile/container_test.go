@@ -25,8 +25,8 @@ import (
 	"cloister/test/lab"
 )
 
-// commandTimeout is for a hang.
-const commandTimeout = 4 * time.Minute
+// commandTimeout is for a hang, in the longest tests as well.
+const commandTimeout = 15 * time.Minute
 
 // memoryLimit is that of every container, which its views must show.
 const (
