@@ -57,7 +57,7 @@ demo: build
 	deploy/demo
 
 # The suites, from the fastest to the slowest.
-test: test-deps lint test-unit test-root test-e2e test-hostile test-hostile-full test-chaos-short test-vm
+test: test-deps lint test-unit test-root test-e2e test-hostile test-chaos-short test-vm
 
 test-deps:
 	test/install-deps
