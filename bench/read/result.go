@@ -1,6 +1,10 @@
 package read
 
-import "time"
+import (
+	"time"
+
+	"cloister/bench/stats"
+)
 
 // Result is a whole run.
 type Result struct {
@@ -104,7 +108,7 @@ func (r *rounds) times(a, b int) *Spread {
 }
 
 func figures(all []slice) Figures {
-	median := func(f func(slice) float64) float64 { return spread(over(all, f)).Median }
+	median := func(f func(slice) float64) float64 { return stats.Of(over(all, f)).Median }
 	return Figures{
 		P50: median(p50), P99: median(func(s slice) float64 { return s.P99 }), P99ToP50: median(tail),
 		OpsPerSecond: median(ops1), ServerCPU: median(func(s slice) float64 { return s.ServerCPU }),

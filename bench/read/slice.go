@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"cloister/bench/stats"
 )
 
 // one measures one slice.
@@ -48,7 +50,7 @@ func (b *bench) sum(threads []*reader, server time.Duration) slice {
 	}
 	slices.Sort(all)
 	return slice{
-		P50: micros(quantile(all, 0.5)), P99: micros(quantile(all, 0.99)),
+		P50: micros(stats.Quantile(all, 0.5)), P99: micros(stats.Quantile(all, 0.99)),
 		OpsPerSecond: float64(counted) / b.slice.Seconds(),
 		ServerCPU:    float64(server.Nanoseconds()) / 1e3 / float64(ops),
 	}

@@ -1,27 +1,9 @@
 package read
 
-import "slices"
-
-// quantile returns the value below which the part q of sorted lies (the nearest rank).
-func quantile[T any](sorted []T, q float64) T {
-	if len(sorted) == 0 {
-		var zero T
-		return zero
-	}
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}
+import "cloister/bench/stats"
 
 // Spread is the median of the rounds, and the middle half of them.
-type Spread struct {
-	Median float64 `json:"median"`
-	Low    float64 `json:"low"`
-	High   float64 `json:"high"`
-}
-
-func spread(values []float64) Spread {
-	sorted := slices.Sorted(slices.Values(values))
-	return Spread{quantile(sorted, 0.5), quantile(sorted, 0.25), quantile(sorted, 0.75)}
-}
+type Spread = stats.Spread
 
 // slice is what was seen of one case and target in one round.
 type slice struct {
@@ -39,16 +21,9 @@ func over(rounds []slice, f func(slice) float64) []float64 {
 	return out
 }
 
-// ratios divides the values of each round of a by those of the same round of b. Rounds
-// in which b has none are left out.
+// ratios divides the values of each round of a by those of the same round of b.
 func ratios(a, b []slice, f func(slice) float64) Spread {
-	var out []float64
-	for i := range min(len(a), len(b)) {
-		if d := f(b[i]); d > 0 {
-			out = append(out, f(a[i])/d)
-		}
-	}
-	return spread(out)
+	return stats.Ratios(over(a, f), over(b, f))
 }
 
 func p50(s slice) float64 { return s.P50 }
