@@ -20,6 +20,7 @@
 #                          bench-quick: 20 seconds
 #   sudo make bench-scale  many containers
 #   sudo make bench-start  creating, starting and deleting a container
+#   sudo make bench-syscalls  system calls and programs, with cloister and without, 2 minutes
 #   sudo make bench-views  rendering alone
 
 GO       ?= $(shell .ci/toolchain)
@@ -38,7 +39,7 @@ TEST        := $(GO) run $(GOTESTSUM) --format-hide-empty-pkg
 
 .PHONY: build lint demo install uninstall clean
 .PHONY: test test-deps test-unit test-root test-e2e test-hostile test-hostile-full test-chaos test-chaos-short build-chaos test-vm fuzz
-.PHONY: bench bench-quick bench-scale bench-start bench-views
+.PHONY: bench bench-quick bench-scale bench-start bench-syscalls bench-views
 
 build:
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/cloister ./cmd/cloister
@@ -123,6 +124,13 @@ bench-scale: build
 # Creating, starting and deleting a container. Needs root.
 bench-start: build
 	$(GO) run ./bench/start
+
+# System calls, mounts and programs in a container, beside plain runc. Needs root. FLAGS=-json
+# for the figures.
+bench-syscalls: build
+	CGO_ENABLED=0 $(GO) build -o bin/bench-syscalls-probe ./bench/syscalls/probe
+	$(GO) build -o bin/bench-syscalls ./bench/syscalls/run
+	bin/bench-syscalls -goroot $$($(GO) env GOROOT) $(FLAGS)
 
 # Rendering the views, beside the kernel's own files. Needs root.
 bench-views:

@@ -5,5 +5,7 @@
 //     chart draws the figures.
 //   - scale: many containers, and what they leave behind (`make bench-scale`).
 //   - start: creating, starting and deleting a container (`make bench-start`).
+//   - syscalls: system calls that cloister answers, mounts, and those it leaves alone
+//     (`make bench-syscalls`).
 //   - views: rendering the files of a container (`make bench-views`).
 package bench

@@ -93,11 +93,16 @@ func (s *Stand) runDir() string { return filepath.Join(s.Dir, "run") }
 
 // Command is a call of cloister with the stand's daemon.
 func (s *Stand) Command(ctx context.Context, out io.Writer, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, s.program, args...)
-	cmd.Env = append(os.Environ(), "CLOISTER_RUN_DIR="+s.runDir(),
-		"CLOISTER_STATE_DIR="+filepath.Join(s.Dir, "state"), "CLOISTER_SETTINGS="+filepath.Join(s.Dir, "settings.json"))
+	cmd := s.Own(exec.CommandContext(ctx, s.program, args...))
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // `bench read` has affinities to undo
+	return cmd
+}
+
+// Own has a command that is cloister, by whatever name, use the stand's daemon.
+func (s *Stand) Own(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Env = append(os.Environ(), "CLOISTER_RUN_DIR="+s.runDir(),
+		"CLOISTER_STATE_DIR="+filepath.Join(s.Dir, "state"), "CLOISTER_SETTINGS="+filepath.Join(s.Dir, "settings.json"))
 	return cmd
 }
 

@@ -1,0 +1,85 @@
+// Package syscalls says which system calls and programs are measured in containers, what
+// they should cost beside the same container without cloister, and shows what they do.
+//
+// A container of each kind runs the probe (the program in probe), which measures a case
+// whenever it is asked to. The containers take turns.
+package syscalls
+
+// Case is something that a container does.
+type Case struct {
+	Name string
+	// Admin tells that it needs the container with CAP_SYS_ADMIN, which has no profile of
+	// an engine. The others are in the container that has docker's.
+	Admin bool
+	// Count is how often it is done in a round.
+	Count int
+	// Views tells that what is mounted must have views over it.
+	Views bool
+	// Parts are what of it is timed.
+	Parts []Part
+}
+
+// Part is one call or program.
+type Part struct {
+	Name string `json:"name"`
+	// Goal is how many times as long as without cloister it may take.
+	Goal float64 `json:"goal"`
+	// Sysbox is what it took Sysbox on another machine, nil if it was not measured.
+	Sysbox *Reference `json:"sysbox,omitempty"`
+}
+
+// Reference is a figure that was measured elsewhere, in microseconds.
+type Reference struct {
+	Kernel float64 `json:"kernel"`
+	Time   float64 `json:"time"`
+}
+
+// Ratio is how many times as long as the kernel alone it took.
+func (r *Reference) Ratio() float64 { return r.Time / r.Kernel }
+
+// What the probe can do.
+const (
+	GetPPID      = "getppid"
+	Stat         = "stat"
+	SysInfo      = "sysinfo"
+	Affinity     = "affinity"
+	MountTmpfs   = "tmpfs"
+	MountProc    = "proc"
+	MountSysfs   = "sysfs"
+	MountBind    = "bind"
+	ReadSysctls  = "sysctl"
+	Find         = "find"
+	Compile      = "compile"
+	GetPPIDAdmin = "getppid, admin"
+)
+
+// Cases are all that is measured, in the order of the table.
+var Cases = []Case{
+	{Name: GetPPID, Count: 20, Parts: []Part{{Name: "getppid, docker's profile", Goal: untrapped}}},
+	{Name: Stat, Count: 20, Parts: []Part{{Name: "stat, docker's profile", Goal: untrapped}}},
+	{Name: GetPPIDAdmin, Admin: true, Count: 20, Parts: []Part{{Name: "getppid, our profile alone", Goal: 3}}},
+	{Name: SysInfo, Count: 50, Parts: []Part{{Name: "sysinfo", Goal: 60}}},
+	{Name: Affinity, Count: 50, Parts: []Part{{Name: "sched_getaffinity", Goal: 80}}},
+	{Name: MountTmpfs, Admin: true, Count: 30, Parts: []Part{
+		{Name: "mount tmpfs", Goal: 5, Sysbox: &Reference{3.7, 181}},
+		{Name: "umount tmpfs", Goal: untrapped, Sysbox: &Reference{7.1, 197}},
+	}},
+	{Name: MountBind, Admin: true, Count: 30, Parts: []Part{
+		{Name: "mount a bind", Goal: 5},
+		{Name: "umount a bind", Goal: untrapped},
+	}},
+	{Name: MountProc, Admin: true, Views: true, Count: 10, Parts: []Part{
+		{Name: "mount proc", Goal: 100, Sysbox: &Reference{5.3, 13_600}},
+		{Name: "umount proc", Goal: 20, Sysbox: &Reference{7.5, 7_900}},
+	}},
+	{Name: MountSysfs, Admin: true, Views: true, Count: 10, Parts: []Part{
+		{Name: "mount sysfs", Goal: 100},
+		{Name: "umount sysfs", Goal: 20},
+	}},
+	{Name: ReadSysctls, Count: 1, Parts: []Part{{Name: "sysctl -a", Goal: 2, Sysbox: &Reference{15_000, 5_400_000}}}},
+	{Name: Find, Count: 1, Parts: []Part{{Name: "find /", Goal: 1.25}}},
+	{Name: Compile, Count: 1, Parts: []Part{{Name: "go build", Goal: untrapped}}},
+}
+
+// untrapped is the goal for what no process is asked about.
+const untrapped = 1.1

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"cloister/bench/syscalls"
+)
+
+var cases = map[string][]step{
+	syscalls.GetPPID:      {repeat(getppid)},
+	syscalls.GetPPIDAdmin: {repeat(getppid)},
+	syscalls.Stat:         {repeat(stat)},
+	syscalls.SysInfo:      {sysinfo},
+	syscalls.Affinity:     {affinity},
+	syscalls.MountTmpfs:   {mount("tmpfs", "tmpfs", 0), umount},
+	syscalls.MountProc:    {mount("proc", "proc", 0), umount},
+	syscalls.MountSysfs:   {mount("sysfs", "sysfs", 0), umount},
+	syscalls.MountBind:    {mount("/etc", "", unix.MS_BIND), umount},
+	syscalls.ReadSysctls:  {program("sysctl", "-a")},
+	syscalls.Find:         {program("find", "/")},
+	syscalls.Compile:      {compile},
+}
+
+// batch is how often a call that takes less than a microsecond is made at a time, so
+// that reading the clock does not count.
+const batch = 1000
+
+// calls says how many calls a step makes.
+func calls(name string) int {
+	switch name {
+	case syscalls.GetPPID, syscalls.GetPPIDAdmin, syscalls.Stat:
+		return batch
+	}
+	return 1
+}
+
+func repeat(do step) step {
+	return func() error {
+		for range batch {
+			if err := do(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func getppid() error {
+	unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+	return nil
+}
+
+func stat() error {
+	var s unix.Stat_t
+	return unix.Stat("/etc", &s)
+}
+
+func sysinfo() error {
+	var i unix.Sysinfo_t
+	return unix.Sysinfo(&i)
+}
+
+func affinity() error {
+	var s unix.CPUSet
+	return unix.SchedGetaffinity(0, &s)
+}
+
+// target is where things are mounted.
+const target = "/tmp/target"
+
+func mount(source, kind string, flags uintptr) step {
+	return func() error {
+		err := unix.Mount(source, target, kind, flags, "")
+		if os.IsNotExist(err) {
+			if err := os.MkdirAll(target, 0o755); err != nil {
+				return err
+			}
+			err = unix.Mount(source, target, kind, flags, "")
+		}
+		if err != nil {
+			return fmt.Errorf("mount: %w", err)
+		}
+		return nil
+	}
+}
+
+// views counts the mounts over what is mounted at the target.
+func views() int {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(table), " "+target+"/")
+}
+
+func umount() error { return unix.Unmount(target, 0) }
