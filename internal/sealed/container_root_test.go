@@ -161,7 +161,7 @@ var (
 		{"remount read-only path rw", mount("", "/proc/sys/kernel", "", unix.MS_BIND|unix.MS_REMOUNT)},
 		{"write to read-only path", write("/proc/sys/kernel/hostname")},
 		{"write to view", write("/proc/meminfo")},
-		{"write to writable view of read-only path", write("/proc/sys/kernel/shmmni")},
+		{"write to writable view of read-only path", write("/proc/sys/kernel/core_pattern")},
 		{"bind a part of proc with views", mount("/proc/sys", a, "", unix.MS_BIND)},
 		{"bind proc", mount("/proc", a, "", unix.MS_BIND)},
 		{"bind sysfs", mount("/sys", a, "", unix.MS_BIND)},
@@ -318,7 +318,7 @@ func thePlan(views string) *sealed.Plan {
 		Views: []sealed.View{
 			{Source: views + "/view", Path: "proc/meminfo"},
 			{Source: views + "/view", Path: "proc/nothing-of-this-name"},
-			{Source: views + "/shmmni", Path: "proc/sys/kernel/shmmni", Writable: true},
+			{Source: views + "/core_pattern", Path: "proc/sys/kernel/core_pattern", Writable: true},
 			{Source: views + "/swappiness", Path: "proc/sys/vm/swappiness", Writable: true},
 			{Source: views + "/view", Path: "sys/kernel/fscaps"},
 		},

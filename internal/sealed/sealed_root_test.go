@@ -42,7 +42,7 @@ func onThread(t *testing.T, f func() error) {
 func workshop(t *testing.T) (w *sealed.Workshop, views string) {
 	t.Helper()
 	views = systest.Dir(t)
-	for name, mode := range map[string]os.FileMode{"view": 0o644, "shmmni": 0o666, "swappiness": 0o666} {
+	for name, mode := range map[string]os.FileMode{"view": 0o644, "core_pattern": 0o666, "swappiness": 0o666} {
 		path := filepath.Join(views, name)
 		if err := errors.Join(os.WriteFile(path, []byte("VIEW"), 0o644), os.Chmod(path, mode)); err != nil {
 			t.Fatal(err)

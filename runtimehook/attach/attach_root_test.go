@@ -187,6 +187,7 @@ func keeper(t *testing.T, dir string) sealed.Address {
 func TestAttach(t *testing.T) {
 	c := newContainer(t, `mount -t tmpfs lower "$0/sys/fs/cgroup" && echo lower >"$0/sys/fs/cgroup/file" &&
 		mount -t tmpfs upper "$0/sys/fs/cgroup" && echo upper >"$0/sys/fs/cgroup/file" &&
+		mount --bind "$0/etc/hostname" "$0/proc/sys/kernel/ostype" && mount -t tmpfs covers "$0/proc/sys/kernel" &&
 		mount --bind "$0/etc/hostname" "$0/proc/version" && mount -t proc proc "$0/other"`)
 	w, views := workshop(t, "view of ", "proc/uptime", "proc/nothing-of-this-name", "sys/devices/system/cpu/online", "etc/hostname")
 	plan := sealed.Plan{Views: views, Masked: []string{"proc/cmdline", "proc/nothing"}, ReadOnly: []string{"proc/sys"}}
@@ -212,10 +213,13 @@ func TestAttach(t *testing.T) {
 			t.Errorf("unmounted %s: %v, want EINVAL", file, err)
 		}
 	}
-	if err := c.umount("sys/fs/cgroup"); err != nil {
-		t.Errorf("a mount of the container's own: %v", err)
+	for _, own := range []string{"sys/fs/cgroup", "proc/sys/kernel"} {
+		if err := c.umount(own); err != nil {
+			t.Errorf("a mount of the container's own: %v", err)
+		}
 	}
 	c.reads("sys/fs/cgroup/file", "lower\n")
+	c.reads("proc/sys/kernel/ostype", "its own")
 	for _, naked := range []string{"proc", "sys", "other"} {
 		if err := c.umount(naked); err != nil {
 			t.Error(err)

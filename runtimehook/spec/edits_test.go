@@ -190,16 +190,16 @@ func TestAllowsAllDevices(t *testing.T) {
 }
 
 func TestTakePaths(t *testing.T) {
-	d := doc(t, `"maskedPaths":["/proc/1/root","/run/secret","/proc/self/mem","/proc//x/../keys","/sys"],"readonlyPaths":["/proc/irq","/etc","/proc/sys","/proc/net"]`)
+	d := doc(t, `"maskedPaths":["/proc/1/root","/run/secret","/proc/self/mem","/proc//x/../keys","/sys","/proc/sys/net/core"],"readonlyPaths":["/proc/irq","/etc","/proc/sys","/proc/net"]`)
 	masked, readOnly := d.TakePaths(nil)
-	if want := append([]string{"proc/keys"}, slices.DeleteFunc(slices.Clone(hostMasked), func(p string) bool { return p == "proc/keys" })...); !slices.Equal(masked, want) {
+	if want := append([]string{"proc/keys", "proc/sys/net/core"}, slices.DeleteFunc(slices.Clone(hostMasked), func(p string) bool { return p == "proc/keys" })...); !slices.Equal(masked, want) {
 		t.Errorf("masked: got %q, want %q", masked, want)
 	}
 	if want := []string{"proc/irq", "proc/sys", "proc/bus", "proc/fs", "proc/sysrq-trigger"}; !slices.Equal(readOnly, want) {
 		t.Errorf("read-only: got %q, want %q", readOnly, want)
 	}
 	left := written(t, d).Linux
-	if want := []string{"/proc/1/root", "/run/secret", "/proc/self/mem", "/sys"}; !slices.Equal(left.MaskedPaths, want) {
+	if want := []string{"/proc/1/root", "/run/secret", "/proc/self/mem", "/sys", "/proc/sys/net/core"}; !slices.Equal(left.MaskedPaths, want) {
 		t.Errorf("left masked: got %q, want %q", left.MaskedPaths, want)
 	}
 	if want := []string{"/etc", "/proc/net"}; !slices.Equal(left.ReadonlyPaths, want) {

@@ -29,7 +29,8 @@ func HostPaths(views []string) (masked, readOnly []string) {
 
 // TakePaths removes the masked and read-only paths of proc and sysfs from the document.
 // It returns them, written like those of views, with the host's where an engine left
-// them out. Paths that are not the same file for every process are left to the runtime.
+// them out. Paths that are not the same file for every process are left to the runtime,
+// and it has those of sysctls as well: some are other files in each namespace.
 func (d *Document) TakePaths(views []string) (masked, readOnly []string) {
 	masked, readOnly = HostPaths(views)
 	return union(d.takePaths("maskedPaths"), masked), union(d.takePaths("readonlyPaths"), readOnly)
@@ -58,7 +59,7 @@ func (d *Document) takePaths(key string) (taken []string) {
 		if ok {
 			taken = append(taken, p)
 		}
-		return ok
+		return ok && !strings.HasPrefix(p, "proc/sys/")
 	})
 	return taken
 }
