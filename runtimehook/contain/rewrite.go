@@ -32,7 +32,7 @@ func (j *job) rewrite() {
 	}
 	j.promise.Masked, j.promise.ReadOnly = j.doc.TakePaths(j.views)
 	j.lockReadOnly()
-	j.sysctls()
+	j.promise.Sysctls = j.doc.TakeSysctls()
 	j.doc.TrapSyscalls(spec.Traps{
 		Listener: api.ListenerPath(j.client.RunDir()), Key: j.grant.Key,
 		CPUAffinity: j.affinity, WaitKillable: j.grant.Runtime.WaitKillable,
@@ -80,12 +80,6 @@ func (j *job) lockReadOnly() {
 		j.promise.Locked = append(j.promise.Locked, "/")
 		j.promise.Dir = j.doc.Spec.Process.Cwd
 	}
-}
-
-func (j *job) sysctls() {
-	j.promise.Sysctls = j.doc.TakeSysctls(j.sharing.network != nil)
-	j.doc.FitPingGroups(j.grant.IDs.Size)
-	spec.ShiftPingGroups(j.promise.Sysctls, j.grant.IDs.Start, j.grant.IDs.Size)
 }
 
 // hook adds the prestart hook. The end of the container needs none: the daemon

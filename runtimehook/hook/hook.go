@@ -65,6 +65,7 @@ func confine(s *state, views *api.Views, promise *attach.Promise) (*api.Attached
 	if err := attach.Verify(s.PID, promise.Namespaces); err != nil {
 		return nil, err
 	}
+	spec.ShiftPingGroups(promise.Sysctls, views.IDs.Start, views.IDs.Size)
 	if err := attach.Sysctls(s.PID, views.IDs.Start, promise.Sysctls); err != nil {
 		return nil, err
 	}

@@ -137,8 +137,7 @@ func FuzzParse(f *testing.F) {
 		d.KeepDevices(func(string) bool { return false })
 		d.SetDeviceRules(nil)
 		d.TakePaths(nil)
-		d.TakeSysctls(true)
-		d.FitPingGroups(65536)
+		d.TakeSysctls()
 		d.TrapSyscalls(traps)
 		d.AddHook("prestart", specs.Hook{Path: "/h"})
 		for i := range d.Spec.Mounts {

@@ -9,26 +9,18 @@ import (
 
 const pingGroupRange = "net.ipv4.ping_group_range"
 
-// TakeSysctls removes from the document the sysctls that the runtime can't set
-// from inside a user namespace, and returns them by their dotted names: whoever
-// has the host's privileges writes them in the container's namespaces. These are
-// the ones of the ipc and uts namespaces, which kernels before 6.9 keep for the
-// host's root, and with foreignNet all of the network's, because a network
-// namespace that was made outside belongs to the host's user namespace.
-func (d *Document) TakeSysctls(foreignNet bool) map[string]string {
+// TakeSysctls removes the sysctls of namespaces from the document and returns them by
+// their dotted names: whoever has the host's privileges writes them in the container's
+// namespaces. The runtime, in the container, can't set those of a namespace that belongs
+// to the host's user namespace, before Linux 6.9 none of ipc and uts, and none at all
+// where /proc/sys is read-only.
+func (d *Document) TakeSysctls() map[string]string {
 	taken := map[string]string{}
 	all := child(d.linux(), "sysctl")
 	for name, v := range maps.Clone(all) {
 		value, ok := v.(string)
 		key := sysctlName(name)
-		switch SysctlNamespace(key) {
-		case "ipc", "uts":
-		case "net":
-			ok = ok && foreignNet
-		default:
-			continue
-		}
-		if ok {
+		if ok && SysctlNamespace(key) != "" {
 			taken[key] = value
 			delete(all, name)
 		}
@@ -62,18 +54,6 @@ func sysctlName(name string) string {
 		return name
 	}
 	return strings.NewReplacer("/", ".", ".", "/").Replace(name)
-}
-
-// FitPingGroups cuts net.ipv4.ping_group_range to the size group ids that the
-// container has. Engines ask for all of them, which the kernel refuses in a user
-// namespace.
-func (d *Document) FitPingGroups(size uint32) {
-	all := child(d.linux(), "sysctl")
-	for name, v := range all {
-		if value, ok := v.(string); ok && sysctlName(name) == pingGroupRange {
-			all[name] = fitGroups(value, size)
-		}
-	}
 }
 
 // fitGroups returns a group range whose end is one of size ids. What it can't
