@@ -164,6 +164,8 @@ func TestServiceRestart(t *testing.T) {
 		}
 		if s, err := b.client.Status(); err != nil || s.PID != b.service.Process.Pid || s.WorkerPID == before.WorkerPID || s.Containers != 1 {
 			t.Errorf("after %v: got %+v, %v", end, s, err)
+		} else if s.Syscalls.Listeners != 1 {
+			t.Errorf("after %v: %d listeners for the container's system calls, want 1", end, s.Syscalls.Listeners)
 		}
 	}
 }
