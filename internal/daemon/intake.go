@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,9 +55,13 @@ type intake struct {
 	add func(name, key string, fd *sys.FD) error
 
 	refused atomic.Uint64
-	last    atomic.Uint64 // number of a connection
-	places  chan struct{} // one is held by each connection that is handled
+	last    atomic.Uint64  // number of a connection
+	places  chan struct{}  // one is held by each connection that is looked at
+	closing chan struct{}  // closed by close
+	running sync.WaitGroup // connections, and who accepts them
 }
+
+func arrivalName(number uint64) string { return arrivalPrefix + strconv.FormatUint(number, 10) }
 
 // listenerName is that of a descriptor in the legacy.
 func listenerName(key string, number uint64) string {
@@ -94,7 +99,7 @@ func (i *intake) resume() error {
 		}
 		errs = append(errs, err)
 	}
-	var arrivals []string
+	arrivals := map[string]uint64{}
 	for _, name := range i.left.names(arrivalPrefix) {
 		number, err := strconv.ParseUint(strings.TrimPrefix(name, arrivalPrefix), 10, 64)
 		if err != nil || slices.Contains(numbers, number) { // nothing was left to do but to forget it
@@ -102,82 +107,119 @@ func (i *intake) resume() error {
 			continue
 		}
 		numbers = append(numbers, number)
-		arrivals = append(arrivals, name)
+		arrivals[name] = number
 	}
 	if len(numbers) > 0 {
 		i.last.Store(slices.Max(numbers))
 	}
-	for _, name := range arrivals {
-		errs = append(errs, i.resumeArrival(name))
+	for name, number := range arrivals {
+		errs = append(errs, i.resumeArrival(name, number))
 	}
 	return errors.Join(errs...)
 }
 
-func (i *intake) resumeArrival(name string) error {
+func (i *intake) resumeArrival(name string, number uint64) error {
 	f, err := i.left.take(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	conn, err := net.FileConn(f)
-	if err != nil {
-		return errors.Join(err, i.left.forget(name))
+	if err == nil {
+		if unix, ok := conn.(*net.UnixConn); ok {
+			i.running.Go(func() { i.arrived(unix, number) })
+			return nil
+		}
+		err = errors.Join(errors.New("not a unix socket"), conn.Close())
 	}
-	number, _ := strconv.ParseUint(strings.TrimPrefix(name, arrivalPrefix), 10, 64)
-	i.places <- struct{}{}
-	go i.arrived(conn, number)
-	return nil
+	return errors.Join(fmt.Errorf("%s: %w", name, err), i.left.forget(name))
 }
 
-// serve accepts runtimes until the socket is closed. One that is slow holds nobody else.
-func (i *intake) serve(l net.Listener) {
+// serve accepts runtimes until close. One that is slow holds nobody else.
+func (i *intake) serve(l *net.UnixListener) {
 	for {
-		conn, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		conn, err := l.AcceptUnix()
+		switch {
+		case err == nil:
+			number := i.last.Add(1)
+			if err := i.left.leave(arrivalName(number), conn); err != nil {
+				i.log.Warn().Err(err).Msg("a listener is lost if the daemon is killed now")
+			}
+			i.running.Go(func() { i.arrived(conn, number) })
+		case errors.Is(err, net.ErrClosed):
 			return
-		}
-		if err != nil { // no descriptor is free, say
+		default: // no descriptor is free, say
 			i.log.Error().Err(err).Msg("runtimes that bring system calls have to wait")
-			<-time.After(100 * time.Millisecond)
-			continue
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-i.closing:
+			}
 		}
-		i.places <- struct{}{}
-		go i.arrived(conn, i.last.Add(1))
 	}
 }
 
-// arrived handles one connection.
-func (i *intake) arrived(conn net.Conn, number uint64) {
-	defer func() { <-i.places }()
+// close leaves what is under way to the successor, and returns when nobody is at work any
+// more. Preconditions: the socket is closed.
+func (i *intake) close() {
+	close(i.closing)
+	i.running.Wait()
+}
+
+// arrived handles one connection, in its turn.
+func (i *intake) arrived(conn *net.UnixConn, number uint64) {
 	defer conn.Close() // nothing was written
+	select {
+	case i.places <- struct{}{}:
+		defer func() { <-i.places }()
+	case <-i.closing:
+		return
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-i.closing:
+			_ = conn.SetReadDeadline(time.Now()) // fails only if it is over
+		case <-stop:
+		}
+	}()
 	err := i.receive(conn, number)
+	if errors.Is(err, os.ErrDeadlineExceeded) && i.isClosing() {
+		return // it is the successor's
+	}
 	if err != nil {
 		i.refused.Add(1)
 		i.log.Error().Err(err).Msg("a listener for a container's system calls is refused, they will fail")
 	}
+	if err := i.left.forget(arrivalName(number)); err != nil {
+		i.log.Warn().Err(err).Msg("the keeper keeps the connection of a runtime")
+	}
 }
 
-func (i *intake) receive(conn net.Conn, number uint64) (err error) {
-	unix, ok := conn.(*net.UnixConn)
-	if !ok {
-		return errors.New("not a unix socket")
+func (i *intake) isClosing() bool {
+	select {
+	case <-i.closing:
+		return true
+	default:
+		return false
 	}
-	peer, err := sys.PeerCredentials(unix)
+}
+
+func (i *intake) receive(conn *net.UnixConn, number uint64) (err error) {
+	peer, err := sys.PeerCredentials(conn)
 	if err != nil {
 		return err
 	}
 	if peer.UID != 0 {
 		return fmt.Errorf("process %d of user %d is not the host's root", peer.PID, peer.UID)
 	}
-	arrival := arrivalPrefix + strconv.FormatUint(number, 10)
-	if err := i.left.leave(arrival, unix); err != nil {
-		i.log.Warn().Err(err).Msg("a listener is lost if the daemon is killed now")
-	}
-	defer func() { err = errors.Join(err, i.left.forget(arrival)) }()
-	if err := unix.SetReadDeadline(time.Now().Add(arrivalLimit)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(arrivalLimit)); err != nil {
 		return err
 	}
-	key, fd, err := receiveListener(unix)
+	if i.isClosing() { // its deadline may have come before this one
+		return os.ErrDeadlineExceeded
+	}
+	key, fd, err := receiveListener(conn)
 	if err != nil {
 		return fmt.Errorf("from process %d: %w", peer.PID, err)
 	}
@@ -191,7 +233,7 @@ func (i *intake) receive(conn net.Conn, number uint64) (err error) {
 	if err := i.add(name, key, fd); err != nil {
 		return errors.Join(err, i.left.forget(name))
 	}
-	if err := drain(unix); err != nil {
+	if err := drain(conn); err != nil {
 		i.log.Warn().Str("key", key).Err(err).Msg("a runtime may fail, and the container with it")
 	}
 	return nil

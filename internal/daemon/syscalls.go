@@ -25,7 +25,7 @@ type syscalls struct {
 	mounter  func() (*mounter.Mounter, error)
 	agent    *seccomp.Agent
 	intake   *intake
-	socket   net.Listener
+	socket   *net.UnixListener // nil while nobody may connect
 	metrics  *metrics.Syscalls
 
 	served    atomic.Uint64
@@ -58,7 +58,7 @@ func (d *Daemon) openSyscalls() (err error) {
 	}
 	d.syscalls = s
 	s.intake = &intake{
-		log: d.log, left: d.legacy, add: s.add, places: make(chan struct{}, maxArrivals),
+		log: d.log, left: d.legacy, add: s.add, places: make(chan struct{}, maxArrivals), closing: make(chan struct{}),
 		knows: func(key string) error { _, err := d.registry.get(key); return err },
 	}
 	if err := s.intake.resume(); err != nil {
@@ -68,7 +68,7 @@ func (d *Daemon) openSyscalls() (err error) {
 	if s.socket, err = d.listen(listenerSocket, api.ListenerPath(d.RunDir)); err != nil {
 		return err
 	}
-	go s.intake.serve(s.socket)
+	s.intake.running.Go(func() { s.intake.serve(s.socket) })
 	return nil
 }
 
@@ -122,6 +122,7 @@ func (s *syscalls) close() error {
 	if s.socket != nil {
 		err = s.socket.Close()
 	}
+	s.intake.close()
 	return errors.Join(err, s.agent.Close())
 }
 

@@ -101,6 +101,10 @@ func TestSilentRuntimesHoldNobody(t *testing.T) {
 		t.Errorf("%s after %v", p.says, time.Since(begin))
 	}
 	p.end()
+	begin = time.Now()
+	if err := h.stop(); err != nil || time.Since(begin) > arrivalLimit/2 {
+		t.Errorf("the daemon ended after %v, %v", time.Since(begin), err)
+	}
 }
 
 // A container of which nothing is known any more gets errors, and its mounts are left to

@@ -3,11 +3,15 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cloister/internal/sys/systest"
 )
 
 // probeSysinfo prints what sysinfo(2) says: memory and swap in KiB, and seconds since boot.
@@ -70,4 +74,34 @@ func socket(family, kind uintptr) error {
 		return errno
 	}
 	return unix.Close(int(fd))
+}
+
+// probeArrival sends a listener as a runtime does, the second half of the message after a
+// line of input, and prints the memory that sysinfo(2) shows.
+func probeArrival(socket, key string) {
+	nr := map[bool]systest.Trap{
+		true:  {Arch: unix.AUDIT_ARCH_X86_64, Nr: unix.SYS_SYSINFO},
+		false: {Arch: unix.AUDIT_ARCH_AARCH64, Nr: unix.SYS_SYSINFO},
+	}[unix.SYS_SYSINFO == 99]
+	listener, err := systest.InstallFilter(nr)
+	check := func(err error) {
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	check(err)
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: socket})
+	check(err)
+	_, _, err = conn.WriteMsgUnix([]byte(`{"ociVersion":"1.0.2","fds":["seccompFd"],"metadata":`), unix.UnixRights(listener.Int()), nil)
+	check(err)
+	check(listener.Close())
+	fmt.Println("half")
+	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
+	check(err)
+	_, err = fmt.Fprintf(conn, "%q}", key)
+	check(err)
+	var s unix.Sysinfo_t
+	check(unix.Sysinfo(&s))
+	fmt.Println(s.Totalram >> 10)
 }

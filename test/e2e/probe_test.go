@@ -37,6 +37,8 @@ func probe(args []string) {
 		probeManySysinfo()
 	case "cpus":
 		probeCPUs()
+	case "arrival":
+		probeArrival(args[1], args[2])
 	case "sockets":
 		for _, a := range socketAttacks {
 			fmt.Println(a.name, answer(a.attack()))

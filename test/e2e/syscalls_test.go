@@ -3,10 +3,14 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,6 +121,51 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A listener that is on its way when the worker is killed, or is told to hand over, gets
+// to the next one.
+func TestListenerArrivesAtTheNextWorker(t *testing.T) {
+	need(t, "runc")
+	b := bundleEngine{"runc"}.newBundle(t, options{memory: "64m"}, "sleep 1000")
+	b.detached("run", "--detach")
+	d, err := world.daemon.client.Container(b.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []os.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		cmd := exec.Command(filepath.Join(world.rootfs, "bin", probeName), "arrival", filepath.Join(world.daemon.runDir, "seccomp.sock"), d.Key)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		if !lines.Scan() || lines.Text() != "half" {
+			t.Fatal(lines.Text(), lines.Err())
+		}
+		before := world.daemon.worker(t)
+		if err := before.Signal(end); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "another worker", func() bool {
+			s, err := world.daemon.client.Status()
+			return err == nil && s.WorkerPID != before.Pid
+		})
+		if _, err := in.Write([]byte("\n")); err != nil {
+			t.Fatal(err)
+		}
+		if !lines.Scan() || lines.Text() != "65536" {
+			t.Errorf("after %v: %s %v", end, lines.Text(), lines.Err())
+		}
+		_ = cmd.Wait()
+	}
 }
 
 // TestBundleWithoutListener makes sure that no container starts whose calls nobody would
