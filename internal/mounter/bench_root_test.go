@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"testing"
 
-	"cloister/internal/mounter"
 	"cloister/internal/sealed"
 )
 
@@ -16,7 +15,8 @@ import (
 // real one.
 func BenchmarkMount(b *testing.B) {
 	views := 0
-	c := newContainer(b, func(f *mounter.Facts) {
+	c := newContainer(b, func(c *container) {
+		f := c.facts
 		source := f.Plan.Views[0].Source
 		for _, dir := range []string{"", "sys/kernel/", "sys/vm/", "sys/fs/"} {
 			files, err := os.ReadDir("/proc/" + dir)

@@ -51,8 +51,8 @@ func (c *container) Facts(string, sys.FileID, int) (*mounter.Facts, error) {
 	return &f, nil
 }
 
-// newContainer starts one. adapt, which may be nil, changes its facts.
-func newContainer(t testing.TB, adapt func(*mounter.Facts)) *container {
+// newContainer starts one. adapt, which may be nil, changes what is said of it.
+func newContainer(t testing.TB, adapt func(*container)) *container {
 	t.Helper()
 	views := systest.Dir(t)
 	for name, text := range map[string]string{"view": "VIEW", "swappiness": "60"} {
@@ -99,7 +99,7 @@ func (c *container) check(err error) {
 	}
 }
 
-func (c *container) start(key string, log zerolog.Logger, adapt func(*mounter.Facts)) {
+func (c *container) start(key string, log zerolog.Logger, adapt func(*container)) {
 	conn, theirs, err := sys.PacketPair()
 	c.check(err)
 	root := systest.Dir(c.t)
@@ -134,7 +134,7 @@ func (c *container) start(key string, log zerolog.Logger, adapt func(*mounter.Fa
 		c.check(ns.Close())
 	}
 	if adapt != nil {
-		adapt(c.facts)
+		adapt(c)
 	}
 	inWorkshop(c.t, c.mounter, func(w *sealed.Workshop) error {
 		return errors.Join(c.seal(w, root, "proc"), c.seal(w, root, "sys"))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,6 +136,44 @@ func TestCallsInServiceOutliveTheMounter(t *testing.T) {
 		<-p.Done()
 	}
 	done.Wait()
+	endsAll(t, c.mounter.Process().PID)
+}
+
+// endsAll waits for the ends of what mounters have started but for one's.
+func endsAll(t *testing.T, but int) {
+	t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := sys.StatPath("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range processes {
+		exe, err := sys.StatPath(dir + "/exe")
+		line, _ := os.ReadFile(dir + "/cmdline")
+		status, _ := os.ReadFile(dir + "/status")
+		if err != nil || exe.ID() != own.ID() || !strings.HasSuffix(string(line), "hook\x00mounter\x00") ||
+			strings.Contains(string(status), fmt.Sprintf("Pid:\t%d\n", but)) {
+			continue // Pid and PPid alike
+		}
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		process, err := sys.OpenProcess(pid)
+		if err != nil {
+			continue // it has ended
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(process.Int()), Events: unix.POLLIN}}, 2000)
+		if n != 1 || err != nil {
+			t.Errorf("process %d has not ended", pid)
+		}
+		if err := process.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestAMountThatIsThereIsNotMadeAgain(t *testing.T) {

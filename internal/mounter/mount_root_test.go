@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloister/internal/mounter"
+	"cloister/internal/sys"
 )
 
 // begin is before each script. carries writes sealedProc if what is mounted at its
@@ -108,9 +108,21 @@ func TestWhoMayMount(t *testing.T) {
 }
 
 func TestWhatIsReadOnlyStaysSo(t *testing.T) {
-	c := newContainer(t, func(f *mounter.Facts) { f.ProcReadOnly, f.SysReadOnly = true, true })
+	c := newContainer(t, func(c *container) { c.facts.ProcReadOnly, c.facts.SysReadOnly = true, true })
 	runMountTests(t, c, []mountTest{
 		{"proc", `M proc /mnt/a proc; M none /mnt/a '' $((MS_REMOUNT|MS_BIND)); M none /mnt/a/sys/vm/swappiness '' $((MS_REMOUNT|MS_BIND)); (echo 1 >/mnt/a/sys/vm/swappiness) 2>&1 | grep -o 'Read-only.*'`, "ok\nEPERM\nEPERM\nRead-only file system"},
 		{"sysfs", `M sysfs /mnt/a sysfs; M none /mnt/a '' $((MS_REMOUNT|MS_BIND)); (echo 1 >/mnt/a/kernel/profiling) 2>&1 | grep -o 'Read-only.*'`, "ok\nEPERM\nRead-only file system"},
 	})
+}
+
+// An engine makes the network namespace on the host, where the container's root has no
+// capabilities. Here it is that of a user namespace above the caller's.
+func TestSysfsOfANetworkThatAnEngineHasMade(t *testing.T) {
+	c := newContainer(t, func(c *container) { c.every = true })
+	runMountTests(t, c, []mountTest{
+		{"the container's", `unshare -Urm /bin/sh -c '/self sysfs /mnt/a sysfs; cat /mnt/a/kernel/fscaps; /self proc /mnt/a proc'`, "ok\nVIEWEPERM"},
+		{"not without CAP_SYS_ADMIN", `unshare -Urm setpriv --bounding-set -sys_admin /self sysfs /mnt/a sysfs`, "EPERM"},
+	})
+	c = newContainer(t, func(c *container) { c.every, c.facts.Net = true, sys.FileID{} })
+	runMountTests(t, c, []mountTest{{"another", `unshare -Urm /self sysfs /mnt/a sysfs`, "EPERM"}})
 }

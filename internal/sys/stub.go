@@ -77,10 +77,14 @@ func newStub(namespaces uintptr) (_ *Stub, err error) {
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("mmap", err), s.conn.Close())
 	}
+	// It does this before all else: as long as it has our end, it does not notice that we
+	// are gone.
+	s.planCloseAllBut(giver.fd, theirs.fd)
+	names := s.start()
 	if s.pid, err = forkStub(namespaces, s.calls(), theirs.fd); err != nil {
 		return nil, errors.Join(err, s.conn.Close(), unix.Munmap(s.memory))
 	}
-	if err := s.closeAllBut(giver.fd, theirs.fd); err != nil {
+	if err := s.wait(names); err != nil {
 		s.End()
 		return nil, err
 	}
@@ -120,11 +124,7 @@ func runStub(flags uintptr, c *stubCalls, conn uintptr) (int, syscall.Errno) {
 		return int(pid), errno
 	}
 	var token byte
-	for {
-		n, _, _ := syscall.RawSyscall6(unix.SYS_READ, conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
-		if n != 1 {
-			break
-		}
+	for n := uintptr(1); n == 1; {
 		for c.made = 0; c.made < c.count; c.made++ {
 			one := &c.call[c.made&15]
 			one.result, _, one.errno = syscall.RawSyscall6(one.nr, one.args[0], one.args[1], one.args[2], one.args[3], one.args[4], one.args[5])
@@ -133,6 +133,7 @@ func runStub(flags uintptr, c *stubCalls, conn uintptr) (int, syscall.Errno) {
 			}
 		}
 		syscall.RawSyscall6(unix.SYS_WRITE, conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
+		n, _, _ = syscall.RawSyscall6(unix.SYS_READ, conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
 	}
 	for {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
@@ -183,13 +184,24 @@ func (s *Stub) do(name string, nr uintptr, args ...uintptr) (uintptr, error) {
 
 // run has the stub make the calls that are planned. None is made after one that fails.
 func (s *Stub) run() error {
-	names, c := s.names, s.calls()
-	c.count, s.names, s.used = uintptr(len(names)), s.names[:0], 0
-	token := []byte{1}
-	_, err := s.conn.Write(token)
-	if err == nil {
-		_, err = s.conn.Read(token)
+	names := s.start()
+	if _, err := s.conn.Write([]byte{1}); err != nil {
+		return fmt.Errorf("%w: %w", ErrStubGone, err)
 	}
+	return s.wait(names)
+}
+
+// start makes the calls that are planned those to be made, and returns their names.
+func (s *Stub) start() []string {
+	names := s.names
+	s.calls().count, s.names, s.used = uintptr(len(names)), s.names[:0], 0
+	return names
+}
+
+// wait returns when the stub has made the calls, or one has failed.
+func (s *Stub) wait(names []string) error {
+	_, err := s.conn.Read(make([]byte, 1))
+	c := s.calls()
 	made := int(c.made)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -230,8 +242,8 @@ func (s *Stub) put(v any) (b []byte, addr uintptr, err error) {
 	return b, addr, err
 }
 
-// closeAllBut closes what the stub has inherited.
-func (s *Stub) closeAllBut(keep ...int) error {
+// planCloseAllBut is for what the stub has inherited.
+func (s *Stub) planCloseAllBut(keep ...int) {
 	slices.Sort(keep)
 	next := 0
 	for _, fd := range keep {
@@ -240,6 +252,5 @@ func (s *Stub) closeAllBut(keep ...int) error {
 		}
 		next = fd + 1
 	}
-	_, err := s.do("close_range", unix.SYS_CLOSE_RANGE, uintptr(next), uintptr(^uint32(0)), 0)
-	return err
+	s.plan("close_range", unix.SYS_CLOSE_RANGE, uintptr(next), uintptr(^uint32(0)), 0)
 }
