@@ -43,11 +43,21 @@ type container struct {
 	mounter *mounter.Mounter
 	facts   *mounter.Facts
 	views   string
+	// every tells that each user namespace passes for the container's own.
+	every bool
 }
 
 // Facts is of mounter.Source.
-func (c *container) Facts(string, sys.FileID, int) (*mounter.Facts, error) {
+func (c *container) Facts(_ string, _ sys.FileID, tid int) (*mounter.Facts, error) {
 	f := *c.facts
+	if c.every {
+		user, err := sys.OpenPIDNamespace(tid, "user")
+		if err != nil {
+			return nil, err
+		}
+		f.User = user.ID()
+		return &f, user.Close()
+	}
 	return &f, nil
 }
 

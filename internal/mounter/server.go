@@ -156,8 +156,14 @@ func (s *server) onWorkshop(deadline time.Time, f func() (*sys.Tree, error)) (*s
 	}
 	done := make(chan result, 1)
 	job := func() {
-		tree, err := f()
-		done <- result{tree, err}
+		r := result{err: errors.New("crash in the workshop")}
+		defer func() {
+			if v := recover(); v != nil {
+				r.err = fmt.Errorf("%w: %v\n%s", r.err, v, debug.Stack())
+			}
+			done <- r
+		}()
+		r.tree, r.err = f()
 	}
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()

@@ -151,7 +151,9 @@ func TestAStubThatWaitsHoldsUpNobody(t *testing.T) {
 func TestNewProcShowsItsNamespace(t *testing.T) {
 	p := systest.Process(t, sys.NewPID, 0)
 	for name, newProc := range map[string]func(*sys.Namespace) (*sys.Tree, error){
-		"the kernel's way": func(ns *sys.Namespace) (*sys.Tree, error) { return sys.NewProc(ns, sys.NoDev, [2]string{"hidepid", "1"}) },
+		"the kernel's way": func(ns *sys.Namespace) (*sys.Tree, error) {
+			return sys.NewProc(ns, sys.NoDev, [2]string{"hidepid", "1"})
+		},
 		"by a member": func(ns *sys.Namespace) (*sys.Tree, error) {
 			return sys.ProcByMember(ns, sys.NoDev, [][2]string{{"hidepid", "1"}})
 		},

@@ -129,12 +129,12 @@ func TestListenerArrivesAtTheNextWorker(t *testing.T) {
 	need(t, "runc")
 	b := bundleEngine{"runc"}.newBundle(t, options{memory: "64m"}, "sleep 1000")
 	b.detached("run", "--detach")
-	d, err := world.daemon.client.Container(b.id)
+	d, err := world.Daemon.Client.Container(b.id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, end := range []os.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		cmd := exec.Command(filepath.Join(world.rootfs, "bin", probeName), "arrival", filepath.Join(world.daemon.runDir, "seccomp.sock"), d.Key)
+		cmd := exec.Command(filepath.Join(world.Rootfs, "bin", probeName), "arrival", filepath.Join(world.Daemon.RunDir, "seccomp.sock"), d.Key)
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -150,12 +150,12 @@ func TestListenerArrivesAtTheNextWorker(t *testing.T) {
 		if !lines.Scan() || lines.Text() != "half" {
 			t.Fatal(lines.Text(), lines.Err())
 		}
-		before := world.daemon.worker(t)
+		before := worker(t)
 		if err := before.Signal(end); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "another worker", func() bool {
-			s, err := world.daemon.client.Status()
+			s, err := world.Daemon.Client.Status()
 			return err == nil && s.WorkerPID != before.Pid
 		})
 		if _, err := in.Write([]byte("\n")); err != nil {
