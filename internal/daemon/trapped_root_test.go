@@ -5,6 +5,7 @@ package daemon
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -79,7 +80,8 @@ func beTrapped(socket, key, way string) error {
 		return err
 	}
 	state := &specs.ContainerProcessState{Version: "1.0.2", Fds: []string{specs.SeccompFdName}, Metadata: key}
-	if err := trapped[way](conn, state, listener.Int()); err != nil {
+	err = trapped[way](conn, state, listener.Int())
+	if err != nil && !errors.Is(err, unix.EPIPE) { // it may be refused before it has said anything
 		return err
 	}
 	if err := listener.Close(); err != nil {
