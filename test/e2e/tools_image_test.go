@@ -50,14 +50,21 @@ var tools struct {
 func needTools(t *testing.T) string {
 	t.Helper()
 	tools.made.Do(func() { tools.dir, tools.err = makeTools(t) })
-	switch {
-	case tools.err == nil:
-	case errors.Is(tools.err, vm.ErrMissing) && os.Getenv("CLOISTER_TEST_STRICT") == "":
-		t.Skip(tools.err)
-	default:
-		t.Fatal(tools.err)
-	}
+	orSkip(t, tools.err)
 	return tools.dir
+}
+
+// orSkip skips a test whose image can't be made on this machine, and fails it for any
+// other error.
+func orSkip(t *testing.T, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, vm.ErrMissing) && os.Getenv("CLOISTER_TEST_STRICT") == "":
+		t.Skip(err)
+	default:
+		t.Fatal(err)
+	}
 }
 
 func makeTools(t *testing.T) (string, error) {
@@ -66,26 +73,39 @@ func makeTools(t *testing.T) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(world.Dir, "tools")
-	// Hard links where the cache is on the same file system.
-	script := fmt.Sprintf("cp -al %[1]s %[2]s 2>/dev/null || { rm -rf %[2]s; cp -a %[1]s %[2]s; }", source, dir)
-	if out, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("copy %s: %w\n%s", source, err, out)
+	if err := copyCached(t, source, dir); err != nil {
+		return "", err
 	}
 	return dir, finishTools(dir)
+}
+
+// copyCached copies a directory of the cache's, by hard links where the cache is on the
+// same file system.
+func copyCached(t *testing.T, source, dir string) error {
+	script := fmt.Sprintf("cp -al %[1]s %[2]s 2>/dev/null || { rm -rf %[2]s; cp -a %[1]s %[2]s; }", source, dir)
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy %s: %w\n%s", source, err, out)
+	}
+	return nil
 }
 
 func unpackedTools(t *testing.T) (string, error) {
 	if dir := os.Getenv(toolsEnv); dir != "" {
 		return dir, nil
 	}
+	return unpacked(t, toolsSuite, toolsPackages...)
+}
+
+// unpacked returns a directory of the cache's with Debian's packages in it.
+func unpacked(t *testing.T, suite string, packages ...string) (string, error) {
 	if runtime.GOARCH != "amd64" {
-		return "", fmt.Errorf("an image with tools for %s %w", runtime.GOARCH, vm.ErrMissing)
+		return "", fmt.Errorf("an image of Debian's packages for %s %w", runtime.GOARCH, vm.ErrMissing)
 	}
 	cache, err := vm.OpenCache()
 	if err != nil {
 		return "", err
 	}
-	return cache.Packages(t.Context(), toolsSuite, toolsPackages...)
+	return cache.Packages(t.Context(), suite, packages...)
 }
 
 // finishTools does what the packages' scripts would have done and the tests need.
