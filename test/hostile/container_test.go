@@ -30,8 +30,8 @@ const commandTimeout = 15 * time.Minute
 
 // memoryLimit is that of every container, which its views must show.
 const (
-	memoryLimit = "64m"
-	memoryKiB   = "65536"
+	memoryLimit = "256m"
+	memoryKiB   = "262144"
 )
 
 // kind is what a container is allowed.

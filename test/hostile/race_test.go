@@ -42,7 +42,7 @@ func logCounts(t *testing.T, counts map[string]int) {
 func TestArgumentsThatChange(t *testing.T) {
 	needDocker(t)
 	h := watchHealth(t)
-	rounds := 20_000
+	rounds := 10_000
 	if *full {
 		rounds = 100_000
 	}
