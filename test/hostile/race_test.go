@@ -108,6 +108,15 @@ func TestWorkerKilledAmongCalls(t *testing.T) {
 	h.check(t, kills)
 }
 
+// TestSignalsAmongCalls: who is interrupted by a signal while he waits for an answer asks
+// again. A mount must be one nevertheless.
+func TestSignalsAmongCalls(t *testing.T) {
+	needDocker(t)
+	end := startLoad(t, docker{"cloister"}.command(t.Context(), t, privileged, "load", "-threads", "20", "-pester", "-total", memoryKiB))
+	<-time.After(3 * time.Second)
+	end()
+}
+
 // TestHelpersAreOutOfReach: who serves a container's mounts is for a moment among its
 // processes, where nobody gets at it, or at the program that it runs (as CVE-2019-5736 did).
 func TestHelpersAreOutOfReach(t *testing.T) {

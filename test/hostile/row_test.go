@@ -62,6 +62,11 @@ func inDirectories(steps string) string {
 	return directory.ReplaceAllStringFunc(steps, func(letter string) string { return "/tmp/" + strings.ToLower(letter) })
 }
 
+// withoutPivot leaves out rows that docker's profile allows to privileged containers alone.
+func withoutPivot(all []row) []row {
+	return slices.DeleteFunc(all, func(r row) bool { return strings.HasPrefix(r.steps, "enter pivot") })
+}
+
 // cutPlace takes the step off that must be the first.
 func cutPlace(steps string) (place, rest string, ok bool) {
 	if !strings.HasPrefix(steps, "enter ") {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,6 +23,7 @@ func load(args []string) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	threads := flags.Int("threads", 100, "how many; one in ten mounts")
 	total := flags.String("total", "", "MemTotal of the container")
+	pester := flags.Bool("pester", false, "have signals interrupt the calls")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -34,6 +37,9 @@ func load(args []string) error {
 		l.ended.Go(func() { l.loop(i, do) })
 	}
 	l.begun.Wait()
+	if *pester {
+		l.ended.Go(l.pester)
+	}
 	fmt.Println("ready")
 	_, err := io.Copy(io.Discard, os.Stdin)
 	l.stop.Store(true)
@@ -49,11 +55,31 @@ type loader struct {
 	begun, ended sync.WaitGroup
 	stop         atomic.Bool
 	calls        atomic.Int64
+	threads      sync.Map // by their ids
 	mu           sync.Mutex
 	wrong        []string // protected by mu
 }
 
+// pester sends signals to all threads that make calls. They are handled, and the kernel
+// restarts what they interrupt.
+func (l *loader) pester() {
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, unix.SIGUSR1)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !l.stop.Load() {
+		<-tick.C
+		l.threads.Range(func(tid, _ any) bool {
+			return unix.Tgkill(os.Getpid(), tid.(int), unix.SIGUSR1) == nil
+		})
+	}
+}
+
 func (l *loader) loop(i int, do func(i int) error) {
+	runtime.LockOSThread() // and not unlocked: the thread ends with the loop
+	tid := unix.Gettid()
+	l.threads.Store(tid, nil)
+	defer l.threads.Delete(tid)
 	for first := true; first || !l.stop.Load(); first = false {
 		err := do(i)
 		l.calls.Add(1)
