@@ -108,12 +108,15 @@ func TestWorkerKilledAmongCalls(t *testing.T) {
 	h.check(t, kills)
 }
 
+// signalsFor is how long calls are interrupted.
+const signalsFor = 3 * time.Second
+
 // TestSignalsAmongCalls: who is interrupted by a signal while he waits for an answer asks
 // again. A mount must be one nevertheless.
 func TestSignalsAmongCalls(t *testing.T) {
 	needDocker(t)
 	end := startLoad(t, docker{"cloister"}.command(t.Context(), t, privileged, "load", "-threads", "20", "-pester", "-total", memoryKiB))
-	<-time.After(3 * time.Second)
+	<-time.After(signalsFor)
 	end()
 }
 
