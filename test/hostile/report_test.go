@@ -67,7 +67,7 @@ func (r *results) publish() error {
 	if len(r.lines) != len(attacks)+len(scenes) {
 		return errors.New("docs/security.md is not written, because some attacks were left out")
 	}
-	return os.WriteFile("../../docs/security.md", []byte(intro+table+outro()), 0o644)
+	return os.WriteFile("../../docs/security.md", []byte(intro+table+r.outro()), 0o644)
 }
 
 func number(id string) int {
@@ -84,14 +84,28 @@ func (r *results) table() string {
 	return b.String()
 }
 
+// missing names the rows that are about something that this kernel does not have.
+func (r *results) missing() (all []string) {
+	for _, l := range r.lines {
+		has := func(answer string) bool { return answer != "ENOENT" && answer != "ENOSYS" }
+		if !slices.ContainsFunc(strings.Split(l.plain, "; "), has) {
+			all = append(all, fmt.Sprintf("%s (%s)", l.id, l.what))
+		}
+	}
+	return all
+}
+
 // short leaves out what is another one on each host.
 func short(answer string) string {
 	words := strings.Split(answer, "; ")
 	for i, w := range words {
 		if _, err := strconv.Atoi(w); err == nil && w != memoryKiB && len(w) > 3 {
 			words[i] = "the host's"
-		} else if len(w) == 36 {
-			words[i] = "an id"
+		} else if boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil && len(w) == len(boot)-1 {
+			words[i] = "its own"
+			if w == strings.TrimSpace(string(boot)) {
+				words[i] = "the host's"
+			}
 		}
 	}
 	return strings.Join(words, "; ")

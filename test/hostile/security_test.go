@@ -19,16 +19,18 @@ const intro = "# What hostile containers can do\n\n" +
 	"`enter userns…` takes the following steps in namespaces that the container has made; `api` chooses other\n" +
 	"system calls for the same.\n\n"
 
-func outro() string {
+func (r *results) outro() string {
 	var b strings.Builder
 	b.WriteString("\nNot in the table:\n\n")
 	for _, n := range notTried {
 		fmt.Fprintf(&b, "- %s: %s: %s.\n", n.id, n.what, n.why)
 	}
+	fmt.Fprintf(&b, "\nThe kernel that this was written on has nothing of the kind for %s: there these rows say nothing.\n", strings.Join(r.missing(), ", "))
 	b.WriteString("\nBesides, the suite changes every mount of a container in every way and from every place\n" +
 		"(`TestInitialMounts`, `TestFreshProcAndSysfs`), changes arguments while they are looked at\n" +
 		"(T16, `TestArgumentsThatChange`), makes calls that make no sense (`TestArgumentsThatMakeNoSense`), kills the\n" +
-		"daemon's worker while a hundred threads wait for answers (`TestWorkerKilledAmongCalls`), and reaches for the\n" +
-		"processes that serve mounts (`TestHelpersAreOutOfReach`).\n")
+		"daemon's worker while a hundred threads wait for answers (`TestWorkerKilledAmongCalls`), interrupts callers\n" +
+		"by signals (`TestSignalsAmongCalls`), and reaches for the processes that serve mounts\n" +
+		"(`TestHelpersAreOutOfReach`).\n")
 	return b.String()
 }
