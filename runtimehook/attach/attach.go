@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
+
 	"cloister/internal/sealed"
 	"cloister/internal/sys"
 )
@@ -117,7 +119,8 @@ type worker struct {
 	network  *sys.Namespace // of init
 	proc     *os.Root       // the host's: a container may have covered its own
 	workshop *sealed.Workshop
-	real     string // the root's path without links
+	real     string   // the root's path without links
+	readOnly []string // points that are to be
 }
 
 func inWorkshop(init *sys.FD, pid int, c *Container, do func(*worker) (*Attached, error)) (done *Attached, err error) {
@@ -171,7 +174,7 @@ func (w *worker) kernelMounts() (points []string, err error) {
 	err = w.inside(func(*sys.FD) error {
 		all, err := w.mounts()
 		for _, m := range all {
-			if point, below := w.point(m); below && (m.FSType == "proc" || m.FSType == "sysfs") && m.Root == "/" {
+			if point, below := w.point(m); below && isKernels(m) {
 				points = append(points, point)
 			}
 		}
@@ -184,6 +187,11 @@ func (w *worker) kernelMounts() (points []string, err error) {
 	return points, err
 }
 
+// isKernels reports whether it is a proc or sysfs, and not a part of one.
+func isKernels(m *mountinfo.Info) bool {
+	return (m.FSType == "proc" || m.FSType == "sysfs") && m.Root == "/"
+}
+
 // errOther tells that something else is mounted where a proc or sysfs could be.
 var errOther = errors.New("no proc or sysfs")
 
@@ -191,23 +199,19 @@ var errOther = errors.New("no proc or sysfs")
 func (w *worker) seal(point string) (*seal, error) {
 	done := &seal{}
 	err := w.replace(point, func(at *place) error {
-		magic, err := at.FSMagic()
-		if err != nil {
-			return err
-		}
-		fs := ""
-		switch magic {
-		case sys.ProcMagic:
-			fs = "proc"
-		case sys.SysfsMagic:
-			fs = "sys"
-		}
-		if fs == "" || at.mount == nil || at.mount.Root != "/" {
+		if !at.isKernels() {
 			return errOther
+		}
+		fs := map[string]string{"proc": "proc", "sysfs": "sys"}[at.mount.FSType]
+		if slices.Contains(w.readOnly, point) {
+			at.attrs |= sys.ReadOnly
 		}
 		done.readOnly = at.attrs&sys.ReadOnly != 0
 		at.renew = func() (*sys.Tree, error) { return w.renew(fs, at) }
 		at.substitute = func(base *sys.Tree) (tree *sys.Tree, err error) {
+			if err := base.Set(at.attrs, false); err != nil {
+				return nil, errors.Join(err, base.Close())
+			}
 			tree, done.views, err = w.workshop.Seal(base, fs, &w.Plan)
 			return tree, err
 		}

@@ -130,9 +130,9 @@ func TestReadOnlyMountsAreLocked(t *testing.T) {
 }
 
 func TestAttachTellsWhatIsReadOnly(t *testing.T) {
-	c := newContainer(t, `mount -o remount,ro,bind "$0/sys"`)
+	c := newContainer(t, `mount -t tmpfs none "$0/sys/fs/cgroup"`)
 	w, list := workshop(t, "view", "sys/devices/system/cpu/online")
-	order := &attach.Container{Root: c.root, Workshop: w, Plan: sealed.Plan{Views: list}}
+	order := &attach.Container{Root: c.root, Workshop: w, Plan: sealed.Plan{Views: list}, Locked: []string{"/sys"}}
 	var done *attach.Attached
 	_, err := onThread(func() (_ []string, err error) { done, err = attach.Attach(c.pid, order); return nil, err })
 	if err != nil || done.ProcReadOnly || !done.SysReadOnly {

@@ -11,7 +11,8 @@ import (
 	"cloister/internal/sys"
 )
 
-// lockMounts makes the mounts at w.Locked read-only, and has the kernel keep them so.
+// lockMounts makes the mounts at w.Locked read-only, and has the kernel keep them so: at
+// once, or, if it is a proc or sysfs, when that is sealed.
 func (w *worker) lockMounts() error {
 	var points []string
 	for _, path := range w.Locked {
@@ -22,13 +23,17 @@ func (w *worker) lockMounts() error {
 		points = append(points, found...)
 	}
 	slices.SortFunc(points, func(a, b string) int { return strings.Compare(b, a) }) // what is on a mount before it
-	for _, point := range slices.Compact(points) {
+	w.readOnly = slices.Compact(points)
+	for _, point := range w.readOnly {
 		if point == "." {
 			if err := w.makeDir(); err != nil {
 				return fmt.Errorf("working directory %s: %w", w.Dir, err)
 			}
 		}
 		err := w.replace(point, func(at *place) error {
+			if at.isKernels() {
+				return errSealedLater
+			}
 			at.substitute = func(base *sys.Tree) (*sys.Tree, error) {
 				if err := base.Set(sys.ReadOnly, false); err != nil {
 					return nil, errors.Join(err, base.Close())
@@ -37,15 +42,18 @@ func (w *worker) lockMounts() error {
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, errSealedLater) {
 			return fmt.Errorf("lock read-only mount at /%s: %w", strings.TrimPrefix(point, "."), err)
 		}
 	}
 	return nil
 }
 
+var errSealedLater = errors.New("it is sealed later")
+
 // lockable returns the mount at a path of the container, if there is one, and those on
-// it that the runtime has made read-only.
+// it that are read-only: that the runtime has made so, or that belong to cgroups, which it
+// mounts as one.
 func (w *worker) lockable(path string) (points []string, err error) {
 	if filepath.Clean(path) == "/" {
 		return []string{"."}, nil
@@ -66,7 +74,7 @@ func (w *worker) lockable(path string) (points []string, err error) {
 		all, err := w.mounts()
 		for _, m := range all {
 			point, below := w.point(m)
-			readOnly := slices.Contains(strings.Split(m.Options, ","), "ro")
+			readOnly := slices.Contains(strings.Split(m.Options, ","), "ro") || m.FSType == "cgroup"
 			if below && (m.Mountpoint == at || readOnly && strings.HasPrefix(m.Mountpoint, at+"/")) {
 				points = append(points, point)
 			}

@@ -26,6 +26,8 @@ type place struct {
 	substitute func(*sys.Tree) (*sys.Tree, error)
 }
 
+func (p *place) isKernels() bool { return p.mount != nil && isKernels(p.mount) }
+
 // replace puts something in the place of the mount at a point, a path from the
 // container's root. What is mounted on that mount is on its successor then, unless it is
 // locked. prepare looks at the mount first.

@@ -66,12 +66,13 @@ func (j *job) timeNamespace() {
 	j.promise.Namespaces = append(j.promise.Namespaces, "time")
 }
 
-// lockReadOnly has the mounts that are read-only from the beginning stay so. Those of
-// files of the host are locked when they are staged.
+// lockReadOnly has the mounts that are read-only from the beginning stay so. A runtime
+// may make them so after the hook. Those of files of the host are locked when they are
+// staged.
 func (j *job) lockReadOnly() {
 	for i := range j.doc.Spec.Mounts {
 		m := &j.doc.Spec.Mounts[i]
-		if slices.Contains(m.Options, "ro") && !spec.IsBind(m) && m.Type != "proc" && m.Type != "sysfs" {
+		if slices.Contains(m.Options, "ro") && !spec.IsBind(m) {
 			j.promise.Locked = append(j.promise.Locked, m.Destination)
 		}
 	}
