@@ -109,15 +109,16 @@ func TestWorkerKilledAmongCalls(t *testing.T) {
 }
 
 // signalsFor is how long calls are interrupted.
-const signalsFor = 3 * time.Second
+const signalsFor = 2 * time.Second
 
 // TestSignalsAmongCalls: who is interrupted by a signal while he waits for an answer asks
 // again. A mount must be one nevertheless.
 func TestSignalsAmongCalls(t *testing.T) {
-	needDocker(t)
-	end := startLoad(t, docker{"cloister"}.command(t.Context(), t, privileged, "load", "-threads", "20", "-pester", "-total", memoryKiB))
-	<-time.After(signalsFor)
-	end()
+	eachEngine(t, func(t *testing.T, e engine) {
+		end := startLoad(t, e.command(t.Context(), t, privileged, "load", "-threads", "20", "-pester", "-total", memoryKiB))
+		<-time.After(signalsFor)
+		end()
+	})
 }
 
 // TestHelpersAreOutOfReach: who serves a container's mounts is for a moment among its
