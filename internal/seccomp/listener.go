@@ -26,9 +26,11 @@ type listener struct {
 type container struct {
 	log zerolog.Logger
 	// All guarded by Agent.mu.
-	listeners int
-	serving   int
-	waiting   []*listener // for another call to be answered
+	listeners   int
+	serving     int
+	waiting     []*listener           // for another call to be answered
+	calls       map[int]chan struct{} // the last one of each thread, until it is answered
+	interrupted map[repeat]uint64
 }
 
 // register makes the listener known.

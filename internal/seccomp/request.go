@@ -110,9 +110,11 @@ func (r *Request) ProcDir() (*sys.FD, error) {
 	return nil, errors.Join(gone, err, dir.Close())
 }
 
-// Note keeps a number, not 0, for who serves the call if this process is killed: what
-// the handler is about to do, so that it is not done twice.
+// Note keeps a number, not 0, for who serves the call if this process is killed, or the
+// same call if the caller is interrupted and makes it again: what the handler is about to
+// do, so that it is not done twice.
 func (r *Request) Note(n uint64) { r.slot.note.Store(n) }
 
-// Noted returns what Note was called with, here or by a predecessor, or 0.
+// Noted returns what Note was called with, here, by a predecessor or for the call that
+// was interrupted, or 0.
 func (r *Request) Noted() uint64 { return r.slot.note.Load() }

@@ -91,7 +91,10 @@ func (a *Agent) serve(t taken) {
 	}
 	a.inService[t.index].Store(r)
 	defer a.inService[t.index].Store(nil)
-	r.respond(a.answer(r))
+	defer a.begin(r)()
+	if !r.respond(a.answer(r)) {
+		a.interrupted(r)
+	}
 }
 
 // answer asks the handler.
