@@ -300,7 +300,8 @@ func inContainer(root string) error {
 }
 
 // call makes the mount(2) that its arguments say and writes what came of it, or makes and
-// undoes it COUNT times and writes how many nanoseconds all took.
+// undoes it COUNT times, by umount2(2) with the flags UNMOUNT or MNT_DETACH, and writes
+// how many nanoseconds all took. With AGAIN what it has mounted is bound onto itself.
 // "@NAME" for a target is a descriptor of it by the path VIA.
 func call(args []string) error {
 	args = append(args, make([]string, 5)...)
@@ -316,13 +317,20 @@ func call(args []string) error {
 		args[1] = fmt.Sprintf(os.Getenv("VIA"), fd)
 	}
 	count, _ := strconv.Atoi(os.Getenv("COUNT"))
+	undo, err := strconv.Atoi(cmp.Or(os.Getenv("UNMOUNT"), strconv.Itoa(unix.MNT_DETACH)))
+	if err != nil {
+		return err
+	}
 	var took time.Duration
 	for range max(count, 1) {
 		begin := time.Now()
 		err = unix.Mount(args[0], args[1], args[2], uintptr(flags), args[4])
 		took += time.Since(begin)
+		if err == nil && os.Getenv("AGAIN") != "" {
+			err = errors.Join(unix.Mount(args[1], args[1], "", unix.MS_BIND, ""), unix.Unmount(args[1], undo))
+		}
 		if count > 0 && err == nil {
-			err = unix.Unmount(args[1], unix.MNT_DETACH)
+			err = unix.Unmount(args[1], undo)
 		}
 		if err != nil {
 			break

@@ -41,6 +41,14 @@ func runMountTests(t *testing.T, c *container, tests []mountTest) {
 	}
 }
 
+// TestNothingKeepsAMountBusy unmounts at once what was served.
+func TestNothingKeepsAMountBusy(t *testing.T) {
+	runMountTests(t, newContainer(t, nil), []mountTest{
+		{"a bind", `COUNT=200 UNMOUNT=0 M /usr /mnt/a '' $MS_BIND | tr -d '0-9\n'; echo -n end`, "end"},
+		{"one on another", `AGAIN=1 COUNT=200 UNMOUNT=0 M /usr /mnt/a '' $MS_BIND | tr -d '0-9\n'; echo -n end`, "end"},
+	})
+}
+
 func TestWhatIsMounted(t *testing.T) {
 	runMountTests(t, newContainer(t, nil), []mountTest{
 		{"a new proc", `M proc /mnt/a proc; carries /mnt/a; ls -d /mnt/a/1`, "ok\n" + sealedProc + "\n/mnt/a/1"},

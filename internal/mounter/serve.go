@@ -22,8 +22,12 @@ type mount struct {
 	stubs  []*sys.Stub
 }
 
-// end gives all back. leave is called when no stub is left.
+// end gives all back: the caller may unmount at once what it has got. leave is called
+// when no stub is left.
 func (m *mount) end(leave func()) {
+	for _, s := range m.stubs {
+		_ = s.Release() // one that hangs keeps what it has
+	}
 	if m.caller != nil {
 		m.caller.close()
 	}
