@@ -29,7 +29,9 @@ func TestOperationOf(t *testing.T) {
 		{unix.MS_BIND | unix.MS_REC, other},
 		{unix.MS_REC, newMount},
 		{unix.MS_REMOUNT, other},
-		{unix.MS_REMOUNT | unix.MS_BIND, other},
+		{unix.MS_REMOUNT | unix.MS_BIND, remount},
+		{unix.MS_REMOUNT | unix.MS_BIND | unix.MS_REC | unix.MS_MOVE, remount},
+		{unix.MS_REMOUNT | unix.MS_BIND | 1<<31, other},
 		{unix.MS_PRIVATE, other},
 		{unix.MS_UNBINDABLE | unix.MS_REC, other},
 		{unix.MS_MOVE, other},
@@ -53,6 +55,43 @@ func TestAttributes(t *testing.T) {
 		{unix.MS_RELATIME | unix.MS_NOSYMFOLLOW, sys.NoSymFollow},
 	} {
 		if got := attributes(test.flags); got != test.want {
+			t.Errorf("%#x: got %#x, want %#x", test.flags, got, test.want)
+		}
+	}
+}
+
+func TestChangesOf(t *testing.T) {
+	const none, relatime = 0, unix.MS_RELATIME
+	kept := sys.NoSUID | sys.NoDev | sys.NoExec
+	atime := sys.AtimeModes | sys.NoDirAtime
+	for _, test := range []struct {
+		flags uint64
+		want  []attrChange
+	}{
+		{none, nil}, // nothing that could be kept in spite of it
+		{relatime, nil},
+		{unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, nil}, // the kernel's answer is the best
+		{unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RDONLY, nil},
+		{unix.MS_RDONLY, []attrChange{
+			{sys.ReadOnly, kept | sys.NoSymFollow},
+			{sys.ReadOnly, sys.NoSymFollow},
+		}},
+		{unix.MS_NODEV, []attrChange{
+			{sys.NoDev, sys.ReadOnly | sys.NoSUID | sys.NoExec | sys.NoSymFollow},
+			{sys.NoDev, sys.ReadOnly | sys.NoSymFollow},
+		}},
+		{unix.MS_RDONLY | unix.MS_NOATIME | unix.MS_NOSYMFOLLOW, []attrChange{
+			{sys.ReadOnly | sys.NoAtime | sys.NoSymFollow, kept | atime},
+			{sys.ReadOnly | sys.NoAtime | sys.NoSymFollow, atime},
+			{sys.ReadOnly | sys.NoSymFollow, 0},
+		}},
+		{unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | relatime, []attrChange{
+			{kept, atime | sys.ReadOnly | sys.NoSymFollow},
+			{kept, atime | sys.ReadOnly | sys.NoSymFollow},
+			{kept, sys.ReadOnly | sys.NoSymFollow},
+		}},
+	} {
+		if got := changesOf(test.flags); !slices.Equal(got, test.want) {
 			t.Errorf("%#x: got %#x, want %#x", test.flags, got, test.want)
 		}
 	}

@@ -1,6 +1,7 @@
 // Package mounter serves the mount(2) calls of containers that need more than the
 // kernel's own answer: a new proc or sysfs is given what the container's first one
-// carries, and a bind of one takes along what is locked on it.
+// carries, a bind of one takes along what is locked on it, and a change of flags that is
+// to make a mount read-only leaves those alone that are locked.
 //
 // It has three parts. The handler, in the daemon, reads a trapped call and sorts out what
 // is of no concern. The mounter is a child process of the daemon, so that no namespace

@@ -12,7 +12,8 @@ type operation int
 const (
 	other operation = iota // or nothing that is valid: the kernel answers
 	newMount
-	bind // of one mount, without those below it
+	bind    // of one mount, without those below it
+	remount // change the flags of one mount
 )
 
 const (
@@ -26,8 +27,13 @@ const (
 func operationOf(flags uint64) operation {
 	flags = withoutMagic(flags)
 	switch {
-	case flags&(noUser|unix.MS_REMOUNT) != 0:
+	case flags&noUser != 0:
 		return other
+	case flags&unix.MS_REMOUNT != 0:
+		if flags&unix.MS_BIND != 0 {
+			return remount
+		}
+		return other // it changes the file system
 	case flags&unix.MS_BIND != 0:
 		if flags&unix.MS_REC != 0 {
 			return other

@@ -54,6 +54,8 @@ func (h *Handler) serve(r *seccomp.Request) (seccomp.Answer, error) {
 		ours, err = readNew(r, q)
 	case bind:
 		ours, err = readBind(r, q)
+	case remount:
+		ours, err = readRemount(r, q)
 	}
 	var errno unix.Errno
 	switch {
@@ -97,20 +99,22 @@ func readNew(r *seccomp.Request, q *request) (ours bool, err error) {
 // read.
 func readBind(r *seccomp.Request, q *request) (ours bool, err error) {
 	q.Bind = true
-	for arg, text := range map[int]*[]byte{argSource: &q.Source, argTarget: &q.Target} {
-		if r.Args[arg] == 0 {
-			return false, nil
-		}
-		s, err := r.ReadString(r.Args[arg], unix.PathMax)
-		if errors.Is(err, unix.EFAULT) || errors.Is(err, unix.ENAMETOOLONG) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		*text = []byte(s)
+	if q.Source, err = readPath(r, argSource); err == nil {
+		q.Target, err = readPath(r, argTarget)
 	}
-	return len(q.Source) > 0 && len(q.Target) > 0, nil
+	return len(q.Source) > 0 && len(q.Target) > 0, err
+}
+
+// readPath returns nothing for what can't be read.
+func readPath(r *seccomp.Request, arg int) ([]byte, error) {
+	if r.Args[arg] == 0 {
+		return nil, nil
+	}
+	text, err := r.ReadString(r.Args[arg], unix.PathMax)
+	if errors.Is(err, unix.EFAULT) || errors.Is(err, unix.ENAMETOOLONG) {
+		return nil, nil
+	}
+	return []byte(text), err
 }
 
 // ask has the mounter serve the request.
@@ -120,7 +124,7 @@ func (h *Handler) ask(r *seccomp.Request, q *request) (seccomp.Answer, error) {
 		return seccomp.Answer{}, err
 	}
 	defer proc.Close()
-	if !q.Bind {
+	if q.Type != "" {
 		if q.Facts, err = h.facts(r, proc); err != nil {
 			return seccomp.Answer{}, err
 		}

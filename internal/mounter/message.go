@@ -25,8 +25,9 @@ type message struct {
 // request is a mount(2) to serve.
 type request struct {
 	Container string        `json:"container"`
-	Bind      bool          `json:"bind,omitempty"` // or a new mount
-	Type      string        `json:"type,omitempty"`
+	Bind      bool          `json:"bind,omitempty"`
+	Remount   bool          `json:"remount,omitempty"`
+	Type      string        `json:"type,omitempty"` // of a new mount
 	Flags     uint64        `json:"flags,omitempty"`
 	Source    []byte        `json:"source,omitempty"`
 	Target    []byte        `json:"target"`

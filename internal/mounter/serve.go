@@ -52,8 +52,11 @@ func (m *mount) serve(proc *sys.FD) (err error) {
 	if m.caller, err = openCaller(proc); err != nil {
 		return err
 	}
-	if m.Bind {
+	switch {
+	case m.Bind:
 		return m.bind()
+	case m.Remount:
+		return m.remount()
 	}
 	return m.mount()
 }

@@ -60,6 +60,8 @@ const (
 	NoDirAtime  Attr = unix.MOUNT_ATTR_NODIRATIME
 	NoAtime     Attr = unix.MOUNT_ATTR_NOATIME
 	StrictAtime Attr = unix.MOUNT_ATTR_STRICTATIME
+	// AtimeModes are what of NoAtime, StrictAtime and neither is changed together.
+	AtimeModes Attr = unix.MOUNT_ATTR__ATIME
 )
 
 // Set turns attributes on, on the tree's root mount or on all its mounts.

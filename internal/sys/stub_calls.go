@@ -173,6 +173,21 @@ func (s *Stub) Attach(tree, target int) error {
 	return err
 }
 
+// SetAttributes turns attributes of the mount that the file is the root of on and off. On
+// is what is both.
+func (s *Stub) SetAttributes(fd int, on, off Attr) error {
+	empty, err := s.putString("")
+	if err != nil {
+		return err
+	}
+	b, attr, err := s.put(unix.MountAttr{Attr_set: uint64(on), Attr_clr: uint64(off)})
+	if err != nil {
+		return err
+	}
+	_, err = s.do("mount_setattr", unix.SYS_MOUNT_SETATTR, uintptr(fd), empty, unix.AT_EMPTY_PATH, attr, uintptr(len(b)))
+	return err
+}
+
 // Forget closes a descriptor of the stub's when the next call is made.
 func (s *Stub) Forget(fd int) { s.plan("close", unix.SYS_CLOSE, uintptr(fd)) }
 

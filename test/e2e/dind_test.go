@@ -24,6 +24,7 @@ func TestDockerInDocker(t *testing.T) {
 			"docker run --rm -m 64m small sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true'": "67108864",
 			"docker run --rm --cpus=0.5 --pids-limit=50 --cpuset-cpus=0 small echo limited":                                                      "limited",
 			"docker run --rm -v vol:/v small touch /v/f; docker run --rm -v vol:/v:ro small ls /v":                                               "f",
+			"docker run --rm --init -v /etc:/e:ro small cat /proc/1/comm":                                                                        "docker-init",
 			// Nodes in an image are left out where nobody can make them.
 			"docker save small | docker load >/dev/null && docker run --rm small sh -c '[ ! -e /opt/disk ] && echo loaded'":                           "loaded",
 			"printf 'FROM small\\nRUN echo built >/b && chown 1000 /b\\nCMD stat -c %%u /b' | docker build -q -t b - >/dev/null && docker run --rm b": "1000",

@@ -17,6 +17,9 @@ var ways = []string{"mount", "i386", "setattr", "tree", "fs"}
 // noPick are the answers to who would change a file system of the host's by fspick(2).
 const noPick = "EPERM|ENOSYS"
 
+// sealedFlags are those of the first proc and sysfs.
+const sealedFlags = "nodev,noexec,nosuid; nodev,noexec,nosuid|nodev,noexec,nosuid,ro"
+
 // initialRows are about mounts that a container was started with, whichever way they are
 // changed, wherever. A way that is not named is like mount.
 var initialRows = []struct {
@@ -57,8 +60,12 @@ var initialRows = []struct {
 		map[string]string{"mount": "ok; ok; ok; EROFS"},
 	},
 	{
-		"other attributes of proc and sysfs", "clear nosuid /proc; clear nodev /proc; clear noexec /sys",
-		map[string]string{"mount": "EPERM; EPERM; EPERM", "tree": "EINVAL; EINVAL; EINVAL", "fs": noPick + "|EINVAL; " + noPick + "|EINVAL; " + noPick + "|EINVAL"},
+		// By mount(2) the others of the flags are asked for, which is done: the one stays.
+		"other attributes of proc and sysfs", "clear nosuid /proc; clear nodev /proc; clear noexec /sys; attributes /proc; attributes /sys",
+		map[string]string{
+			"mount": "ok; ok; ok; " + sealedFlags, "setattr": "EPERM; EPERM; EPERM; " + sealedFlags,
+			"tree": "EINVAL; EINVAL; EINVAL; " + sealedFlags, "fs": strings.Repeat(noPick+"|EINVAL; ", 3) + sealedFlags,
+		},
 	},
 	{
 		"a view stays", "umount /proc/meminfo; detach /proc/meminfo; move /proc/meminfo /opt/disk; total /proc/meminfo",

@@ -82,6 +82,19 @@ func currentFlags(path string) (uintptr, error) {
 	return uintptr(s.Flags) & (unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC), nil
 }
 
+// attributeNames returns those that the mount has.
+func attributeNames(path string) (string, error) {
+	flags, err := currentFlags(path)
+	var names []string
+	for name, a := range attributes {
+		if flags&a.flag != 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ","), err
+}
+
 // overlayCopy changes a detached copy of a mount and puts it over the mount.
 func overlayCopy(path string, change *unix.MountAttr) error {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)

@@ -47,6 +47,8 @@ var steps = map[string]func(*walker, []string) (string, error){
 	"shows":  shows,
 	"names":  names,
 
+	"attributes": func(_ *walker, a []string) (string, error) { return attributeNames(a[0]) },
+
 	// Views.
 	"carries":  carries,
 	"agree":    agree,
