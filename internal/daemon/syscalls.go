@@ -38,11 +38,14 @@ func (s *syscalls) handlers() (map[string]seccomp.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	m := &mounts{s.mounter, s.registry}
 	all := map[string]seccomp.Handler{
 		"sysinfo":           seccomp.NewSysinfo(s.registry),
 		"sched_getaffinity": affinity,
 		"syslog":            seccomp.NewSyslog(),
-		"mount":             &mounts{s.mounter, s.registry},
+		"mount":             m,
+		"umount":            m,
+		"umount2":           m,
 	}
 	for name, h := range all {
 		all[name] = &counted{Handler: h, syscalls: s}
@@ -156,7 +159,8 @@ func (c *counted) serve(r *seccomp.Request) seccomp.Answer {
 	if _, err := c.syscalls.registry.get(r.Container); err == nil {
 		return c.Handler.Serve(r)
 	}
-	if r.Call == "mount" {
+	switch r.Call {
+	case "mount", "umount", "umount2":
 		return seccomp.Continue()
 	}
 	return seccomp.Errno(syscall.ENOSYS)

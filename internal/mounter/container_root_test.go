@@ -153,9 +153,10 @@ func (c *container) start(key string, log zerolog.Logger, adapt func(*container)
 	_, fds := c.receive()
 	journal, err := seccomp.CreateJournal()
 	c.check(err)
+	handler := &mounter.Handler{Mounter: c.mounter, Source: c}
 	agent, err := seccomp.New(seccomp.Options{
 		Journal: journal, Log: log,
-		Handlers: map[string]seccomp.Handler{"mount": &mounter.Handler{Mounter: c.mounter, Source: c}},
+		Handlers: map[string]seccomp.Handler{"mount": handler, "umount2": handler},
 	})
 	c.check(errors.Join(err, journal.Close()))
 	c.check(agent.Add(seccomp.Listener{Container: key, Name: key, FD: fds[0]}))
@@ -277,7 +278,10 @@ func inContainer(root string) error {
 	if err := sys.ChangeRoot(root); err != nil {
 		return err
 	}
-	listener, err := systest.InstallFilter(systest.Trap{Arch: auditArch[runtime.GOARCH], Nr: unix.SYS_MOUNT})
+	listener, err := systest.InstallFilter(
+		systest.Trap{Arch: auditArch[runtime.GOARCH], Nr: unix.SYS_MOUNT},
+		systest.Trap{Arch: auditArch[runtime.GOARCH], Nr: unix.SYS_UMOUNT2},
+	)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"cloister/internal/sys"
 )
 
-// Handler answers mount(2).
+// Handler answers mount(2) and umount2(2).
 //
 // Besides the kernel's own errors a caller can get EBUSY, if as many calls of its
 // container as are served at a time wait for file systems that don't answer, and EIO, if
@@ -36,6 +36,13 @@ func (h *Handler) Serve(r *seccomp.Request) seccomp.Answer {
 	return seccomp.Failed(err)
 }
 
+// The calls that it answers, as seccomp.Request has their names, besides the umount(2) of
+// old ABIs.
+const (
+	callMount   = "mount"
+	callUmount2 = "umount2"
+)
+
 // mount(2)'s arguments.
 const (
 	argSource = iota
@@ -46,17 +53,8 @@ const (
 )
 
 func (h *Handler) serve(r *seccomp.Request) (seccomp.Answer, error) {
-	q := &request{Container: r.Container, Flags: r.Args[argFlags], Noted: r.Noted()}
-	var ours bool
-	var err error
-	switch operationOf(q.Flags) {
-	case newMount:
-		ours, err = readNew(r, q)
-	case bind:
-		ours, err = readBind(r, q)
-	case remount:
-		ours, err = readRemount(r, q)
-	}
+	q := &request{Container: r.Container, Noted: r.Noted()}
+	ours, err := read(r, q)
 	var errno unix.Errno
 	switch {
 	case errors.As(err, &errno):
@@ -67,6 +65,23 @@ func (h *Handler) serve(r *seccomp.Request) (seccomp.Answer, error) {
 		return seccomp.Continue(), nil
 	}
 	return h.ask(r, q)
+}
+
+// read reads the arguments of what may have to be served.
+func read(r *seccomp.Request, q *request) (ours bool, err error) {
+	if r.Call != callMount {
+		return readUnmount(r, q)
+	}
+	q.Flags = r.Args[argFlags]
+	switch operationOf(q.Flags) {
+	case newMount:
+		return readNew(r, q)
+	case bind:
+		return readBind(r, q)
+	case remount:
+		return readRemount(r, q)
+	}
+	return false, nil
 }
 
 // readNew reads the arguments of a new mount, in the kernel's order, if it is one of a

@@ -22,11 +22,12 @@ type message struct {
 	Drop string `json:"drop,omitempty"`
 }
 
-// request is a mount(2) to serve.
+// request is a mount(2) or umount2(2) to serve.
 type request struct {
 	Container string        `json:"container"`
 	Bind      bool          `json:"bind,omitempty"`
 	Remount   bool          `json:"remount,omitempty"`
+	Unmount   bool          `json:"unmount,omitempty"`
 	Type      string        `json:"type,omitempty"` // of a new mount
 	Flags     uint64        `json:"flags,omitempty"`
 	Source    []byte        `json:"source,omitempty"`

@@ -45,7 +45,24 @@ func runMountTests(t *testing.T, c *container, tests []mountTest) {
 func TestNothingKeepsAMountBusy(t *testing.T) {
 	runMountTests(t, newContainer(t, nil), []mountTest{
 		{"a bind", `COUNT=200 UNMOUNT=0 M /usr /mnt/a '' $MS_BIND | tr -d '0-9\n'; echo -n end`, "end"},
+		{"a proc", `COUNT=50 UNMOUNT=0 M proc /mnt/a proc | tr -d '0-9\n'; echo -n end`, "end"},
 		{"one on another", `AGAIN=1 COUNT=200 UNMOUNT=0 M /usr /mnt/a '' $MS_BIND | tr -d '0-9\n'; echo -n end`, "end"},
+	})
+}
+
+func TestWhatIsUnmounted(t *testing.T) {
+	runMountTests(t, newContainer(t, nil), []mountTest{
+		{"a new proc", `M proc /mnt/a proc; umount /mnt/a; ls /mnt/a; echo -n end`, "ok\nend"},
+		{"a new sysfs", `M sysfs /mnt/a sysfs; umount /mnt/a; ls /mnt/a; echo -n end`, "ok\nend"},
+		{"a bind of proc", `M /proc /mnt/a '' $MS_BIND; umount /mnt/a; ls /mnt/a; cat /proc/meminfo`, "ok\nVIEW"},
+		{"the upper of two", `M proc /mnt/a proc; M proc /mnt/a proc; umount /mnt/a; carries /mnt/a; umount /mnt/a; ls /mnt/a`, "ok\nok\n" + sealedProc},
+		{"by a relative path", `M proc /mnt/a proc; cd /mnt; umount -i a; ls /mnt/a; echo -n end`, "ok\nend"},
+		{"of a tmpfs", `M tmpfs /mnt/a tmpfs; umount /mnt/a; umount /mnt/a 2>&1 | grep -o 'not mounted'`, "ok\nnot mounted"},
+		{"while a mount is on it", `M tmpfs /mnt/a tmpfs; mkdir /mnt/a/b; M tmpfs /mnt/a/b tmpfs; umount /mnt/a 2>&1 | grep -o busy`, "ok\nok\nbusy"},
+		{"not the container's own", `for d in /proc /sys; do umount $d 2>&1 | grep -o busy; done; carries /proc`, "busy\nbusy\n" + sealedProc},
+		{"not a view", `M proc /mnt/a proc; umount /mnt/a/meminfo 2>&1 | grep -c .; carries /mnt/a`, "ok\n1\n" + sealedProc},
+		{"not without CAP_SYS_ADMIN", `M proc /mnt/a proc; setpriv --bounding-set -sys_admin umount /mnt/a 2>&1 | grep -o superuser; carries /mnt/a`, "ok\nsuperuser\n" + sealedProc},
+		{"in a chroot", `mkdir -p /mnt/b/proc; M proc /mnt/b/proc proc; umount /mnt/b/proc; ls /mnt/b/proc; echo -n end`, "ok\nend"},
 	})
 }
 

@@ -57,6 +57,8 @@ func (m *mount) serve(proc *sys.FD) (err error) {
 		return m.bind()
 	case m.Remount:
 		return m.remount()
+	case m.Unmount:
+		return m.unmount()
 	}
 	return m.mount()
 }

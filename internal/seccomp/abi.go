@@ -39,6 +39,8 @@ const x32Bit = 0x40000000
 // The calls that the agent can be asked for, by the kernel's names.
 const (
 	callMount       = "mount"
+	callUmount      = "umount" // umount2 without flags
+	callUmount2     = "umount2"
 	callSysinfo     = "sysinfo"
 	callGetaffinity = "sched_getaffinity"
 	callSyslog      = "syslog"
@@ -62,24 +64,30 @@ var calls = map[entry]call{
 	{unix.AUDIT_ARCH_X86_64, 99}:  {callSysinfo, AMD64},
 	{unix.AUDIT_ARCH_X86_64, 103}: {callSyslog, AMD64},
 	{unix.AUDIT_ARCH_X86_64, 165}: {callMount, AMD64},
+	{unix.AUDIT_ARCH_X86_64, 166}: {callUmount2, AMD64},
 	{unix.AUDIT_ARCH_X86_64, 204}: {callGetaffinity, AMD64},
 
 	{unix.AUDIT_ARCH_X86_64, x32Bit | 99}:  {callSysinfo, X32},
 	{unix.AUDIT_ARCH_X86_64, x32Bit | 103}: {callSyslog, X32},
 	{unix.AUDIT_ARCH_X86_64, x32Bit | 165}: {callMount, X32},
+	{unix.AUDIT_ARCH_X86_64, x32Bit | 166}: {callUmount2, X32},
 	{unix.AUDIT_ARCH_X86_64, x32Bit | 204}: {callGetaffinity, X32},
 
 	{unix.AUDIT_ARCH_I386, 21}:  {callMount, I386},
+	{unix.AUDIT_ARCH_I386, 22}:  {callUmount, I386},
+	{unix.AUDIT_ARCH_I386, 52}:  {callUmount2, I386},
 	{unix.AUDIT_ARCH_I386, 103}: {callSyslog, I386},
 	{unix.AUDIT_ARCH_I386, 116}: {callSysinfo, I386},
 	{unix.AUDIT_ARCH_I386, 242}: {callGetaffinity, I386},
 
+	{unix.AUDIT_ARCH_AARCH64, 39}:  {callUmount2, ARM64},
 	{unix.AUDIT_ARCH_AARCH64, 40}:  {callMount, ARM64},
 	{unix.AUDIT_ARCH_AARCH64, 116}: {callSyslog, ARM64},
 	{unix.AUDIT_ARCH_AARCH64, 123}: {callGetaffinity, ARM64},
 	{unix.AUDIT_ARCH_AARCH64, 179}: {callSysinfo, ARM64},
 
 	{unix.AUDIT_ARCH_ARM, 21}:  {callMount, ARM},
+	{unix.AUDIT_ARCH_ARM, 52}:  {callUmount2, ARM},
 	{unix.AUDIT_ARCH_ARM, 103}: {callSyslog, ARM},
 	{unix.AUDIT_ARCH_ARM, 116}: {callSysinfo, ARM},
 	{unix.AUDIT_ARCH_ARM, 242}: {callGetaffinity, ARM},

@@ -63,6 +63,21 @@ func OpenInRoot(root *FD, path string) (*FD, error) {
 	return &FD{fd}, nil
 }
 
+const resolveCached = 0x20 // RESOLVE_CACHED, linux/openat2.h
+
+// OpenCached is OpenInRoot for a path that the kernel has at hand. It waits for nobody,
+// and returns EAGAIN where it would.
+func OpenCached(root *FD, path string) (*FD, error) {
+	fd, err := unix.Openat2(root.fd, path, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolveCached,
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "openat2", Path: path, Err: err}
+	}
+	return &FD{fd}, nil
+}
+
 // OpenAt opens the file at path below the directory, or wherever path leads, with the
 // given flags and O_CLOEXEC.
 func (f *FD) OpenAt(path string, flags int) (*FD, error) {
@@ -225,6 +240,16 @@ func (f *FD) FSMagic() (int64, error) {
 		return 0, os.NewSyscallError("fstatfs", err)
 	}
 	return int64(st.Type), nil // int32 elsewhere
+}
+
+// IsMountRoot reports whether the file is the root of the mount that it was opened
+// through, and returns its number. It asks no server of a file system.
+func (f *FD) IsMountRoot() (is bool, inode uint64, err error) {
+	var stx unix.Statx_t
+	if err := unix.Statx(f.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &stx); err != nil {
+		return false, 0, os.NewSyscallError("statx", err)
+	}
+	return stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, stx.Ino, nil
 }
 
 // MountID returns the id of the mount through which the file was opened, as the

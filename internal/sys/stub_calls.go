@@ -188,6 +188,18 @@ func (s *Stub) SetAttributes(fd int, on, off Attr) error {
 	return err
 }
 
+// Detach unmounts the mount that the directory is the root of, with all that is mounted
+// on it (MNT_DETACH).
+func (s *Stub) Detach(dir int) error {
+	dot, err := s.putString(".")
+	if err != nil {
+		return err
+	}
+	s.plan("fchdir", unix.SYS_FCHDIR, uintptr(dir))
+	_, err = s.do("umount", unix.SYS_UMOUNT2, dot, unix.MNT_DETACH)
+	return err
+}
+
 // Forget closes a descriptor of the stub's when the next call is made.
 func (s *Stub) Forget(fd int) { s.plan("close", unix.SYS_CLOSE, uintptr(fd)) }
 

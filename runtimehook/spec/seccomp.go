@@ -71,7 +71,7 @@ func (d *Document) wanted(t Traps) []string {
 		names = append(names, "sched_getaffinity")
 	}
 	if caps := d.Spec.Process.Capabilities; caps != nil && slices.Contains(caps.Bounding, "CAP_SYS_ADMIN") {
-		names = append(names, "mount")
+		names = append(names, "mount", "umount", "umount2")
 	}
 	return names
 }

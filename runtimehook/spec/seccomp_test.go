@@ -179,7 +179,7 @@ func TestTrapSyscallsWithoutProfile(t *testing.T) {
 	for name, want := range map[string][]string{
 		"mount": {"NOTIFY"}, "sysinfo": {"NOTIFY"}, "syslog": {"NOTIFY"},
 		"fsconfig": nil, "fsmount": nil, "fsopen": {"ERRNO"}, "fspick": nil,
-		"socket": slices.Repeat([]string{"ERRNO with arguments"}, 4), "open_tree": nil, "umount2": nil,
+		"socket": slices.Repeat([]string{"ERRNO with arguments"}, 4), "open_tree": nil, "umount": {"NOTIFY"}, "umount2": {"NOTIFY"},
 	} {
 		if diff := cmp.Diff(want, actionsOf(got, name)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
