@@ -128,6 +128,20 @@ func mkdirInRoot(root *FD, parent, name string, mode uint32) error {
 	return unix.Mkdirat(dir.fd, name, mode)
 }
 
+// CreateInRoot makes an empty file, unless there is one, in a directory that is there, as
+// a process would whose root is the directory root.
+func CreateInRoot(root *FD, path string, mode uint32) error {
+	fd, err := unix.Openat2(root.fd, path, &unix.OpenHow{
+		Flags:   unix.O_CREAT | unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC,
+		Mode:    uint64(mode),
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return &os.PathError{Op: "openat2", Path: path, Err: err}
+	}
+	return (&FD{fd}).Close()
+}
+
 // Int returns the number; it stays valid until Close.
 func (f *FD) Int() int { return f.fd }
 
@@ -143,6 +157,16 @@ func (f *FD) RealPath() (string, error) {
 		return "", fmt.Errorf("name of open file: %w", err)
 	}
 	return p, nil
+}
+
+// Readlink returns the text of a symbolic link, which is open.
+func (f *FD) Readlink() (string, error) {
+	b := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(f.fd, "", b)
+	if err != nil {
+		return "", os.NewSyscallError("readlinkat", err)
+	}
+	return string(b[:n]), nil
 }
 
 // Write makes one write call: a kernel file takes a command whole or not at all.
@@ -182,8 +206,9 @@ type Stat struct {
 // Type returns the S_IFMT bits.
 func (s Stat) Type() uint32 { return s.Mode & unix.S_IFMT }
 
-// IsDir, IsSocket and IsDevice tell the kind of file.
+// IsDir, IsLink, IsSocket and IsDevice tell the kind of file.
 func (s Stat) IsDir() bool    { return s.Type() == unix.S_IFDIR }
+func (s Stat) IsLink() bool   { return s.Type() == unix.S_IFLNK }
 func (s Stat) IsSocket() bool { return s.Type() == unix.S_IFSOCK }
 func (s Stat) IsDevice() bool { return s.Type() == unix.S_IFCHR || s.Type() == unix.S_IFBLK }
 

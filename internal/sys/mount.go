@@ -69,6 +69,9 @@ func (t *Tree) Set(attrs Attr, recursive bool) error {
 	return t.setattr(&unix.MountAttr{Attr_set: uint64(attrs)}, recursive)
 }
 
+// SetMountAttrs turns attributes on for the mount of which the open file is the root.
+func (f *FD) SetMountAttrs(attrs Attr) error { return (&Tree{f}).Set(attrs, false) }
+
 // IDMap makes the tree show the owners of its files through the id mapping of
 // the user namespace userns. EINVAL means that a file system in the tree has no
 // support for it, EPERM that a mount in it is id-mapped already.

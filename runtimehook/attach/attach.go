@@ -21,13 +21,9 @@ type Container struct {
 	// Workshop is where its proc and sysfs are sealed, with what the plan has.
 	Workshop sealed.Address
 	Plan     sealed.Plan
-	// Locked are mount points, from the container's root on ("/"), whose mounts are to
-	// be read-only for good.
+	// Locked are mount points, but the root itself, whose mounts are to be read-only for
+	// good.
 	Locked []string
-	// Dir, if set, is a directory that is made before the root is read-only. Owner is the
-	// host's id of the container's root.
-	Dir   string
-	Owner uint32
 }
 
 // Attached is what a container has got.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -25,11 +24,6 @@ func (w *worker) lockMounts() error {
 	slices.SortFunc(points, func(a, b string) int { return strings.Compare(b, a) }) // what is on a mount before it
 	w.readOnly = slices.Compact(points)
 	for _, point := range w.readOnly {
-		if point == "." {
-			if err := w.makeDir(); err != nil {
-				return fmt.Errorf("working directory %s: %w", w.Dir, err)
-			}
-		}
 		err := w.replace(point, func(at *place) error {
 			if at.isKernels() {
 				return errSealedLater
@@ -43,7 +37,7 @@ func (w *worker) lockMounts() error {
 			return nil
 		})
 		if err != nil && !errors.Is(err, errSealedLater) {
-			return fmt.Errorf("lock read-only mount at /%s: %w", strings.TrimPrefix(point, "."), err)
+			return fmt.Errorf("lock read-only mount at /%s: %w", point, err)
 		}
 	}
 	return nil
@@ -55,9 +49,6 @@ var errSealedLater = errors.New("it is sealed later")
 // it that are read-only: that the runtime has made so, or that belong to cgroups, which it
 // mounts as one.
 func (w *worker) lockable(path string) (points []string, err error) {
-	if filepath.Clean(path) == "/" {
-		return []string{"."}, nil
-	}
 	err = w.inside(func(root *sys.FD) error {
 		f, err := sys.OpenInRoot(root, path)
 		if errors.Is(err, os.ErrNotExist) {
@@ -82,17 +73,4 @@ func (w *worker) lockable(path string) (points []string, err error) {
 		return err
 	})
 	return points, err
-}
-
-// makeDir makes w.Dir and the directories above it, where they are missing: the runtime
-// could not any more.
-func (w *worker) makeDir() error {
-	if w.Dir == "" {
-		return nil
-	}
-	return w.inside(func(root *sys.FD) error {
-		return sys.AsFSUser(w.Owner, w.Owner, func() error {
-			return sys.MkdirAllInRoot(root, w.Dir, 0o755)
-		})
-	})
 }

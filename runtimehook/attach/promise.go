@@ -18,10 +18,8 @@ type Promise struct {
 	// Masked and ReadOnly are paths of proc and sysfs, as sealed.Plan has them.
 	Masked   []string `json:"masked,omitempty"`
 	ReadOnly []string `json:"readOnly,omitempty"`
-	// Locked are mount points that stay read-only, and Dir a directory that is needed
-	// on one of them.
+	// Locked are mount points that stay read-only.
 	Locked []string `json:"locked,omitempty"`
-	Dir    string   `json:"dir,omitempty"`
 	// SharedMounts tells that the staged mounts are in the mount namespace of the
 	// runtime, and have to be cleared.
 	SharedMounts bool `json:"sharedMounts,omitempty"`

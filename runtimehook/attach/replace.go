@@ -83,8 +83,7 @@ func (w *worker) open(at *place, root *sys.FD, point string) (err error) {
 	return err
 }
 
-// exchange does the replacement. The root itself, which the runtime may be in, stays
-// below.
+// exchange does the replacement.
 func (w *worker) exchange(root *sys.FD, point string, at *place, tree *sys.Tree) (err error) {
 	now := &place{}
 	defer func() { _ = now.Close() }()
@@ -104,25 +103,17 @@ func (w *worker) exchange(root *sys.FD, point string, at *place, tree *sys.Tree)
 		return errors.Join(err, putBack(root, children))
 	}
 	below := at.FD
-	if point != "." {
-		err := detachBeneath(root, point)
-		if err == nil {
-			if below, err = sys.OpenBeneathPath(root, point); err != nil {
-				return err
-			}
-			defer below.Close()
-		} else if !errors.Is(err, errLocked) {
+	err = detachBeneath(root, point)
+	if err == nil {
+		if below, err = sys.OpenBeneathPath(root, point); err != nil {
 			return err
 		}
+		defer below.Close()
+	} else if !errors.Is(err, errLocked) {
+		return err
 	}
 	if err := tree.MoveOnto(below); err != nil {
 		return err
-	}
-	if point == "." {
-		if root, err = sys.OpenPath(w.Root); err != nil {
-			return err
-		}
-		defer root.Close()
 	}
 	return putBack(root, children)
 }
@@ -146,7 +137,7 @@ func (w *worker) lift(root *sys.FD, point string, id int) (children []child, err
 	var points []string
 	for _, m := range all {
 		p, below := w.point(m)
-		if below && m.Parent == id && (point == "." || strings.HasPrefix(p, point+"/")) {
+		if below && m.Parent == id && strings.HasPrefix(p, point+"/") {
 			points = append(points, p)
 		}
 	}

@@ -109,6 +109,7 @@ type job struct {
 	request policy.Request
 	sharing sharing
 	root    *stage.Root // nil if the engine has shifted its owners itself
+	points  []stage.MountPoint
 
 	grant   *api.Grant
 	promise attach.Promise

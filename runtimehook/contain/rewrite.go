@@ -67,19 +67,14 @@ func (j *job) timeNamespace() {
 }
 
 // lockReadOnly has the mounts that are read-only from the beginning stay so. A runtime
-// may make them so after the hook. Those of files of the host are locked when they are
-// staged.
+// may make them so after the hook. Those of files of the host and the root are locked when
+// they are staged.
 func (j *job) lockReadOnly() {
 	for i := range j.doc.Spec.Mounts {
 		m := &j.doc.Spec.Mounts[i]
 		if slices.Contains(m.Options, "ro") && !spec.IsBind(m) {
 			j.promise.Locked = append(j.promise.Locked, m.Destination)
 		}
-	}
-	// Hooks that come later may have to write to the root.
-	if j.doc.Spec.Root.Readonly && (j.doc.Spec.Hooks == nil || len(j.doc.Spec.Hooks.CreateRuntime)+len(j.doc.Spec.Hooks.CreateContainer) == 0) {
-		j.promise.Locked = append(j.promise.Locked, "/")
-		j.promise.Dir = j.doc.Spec.Process.Cwd
 	}
 }
 

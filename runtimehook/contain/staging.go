@@ -29,8 +29,16 @@ func (j *job) stage() (err error) {
 	defer func() { err = errors.Join(err, area.Close()) }()
 	j.promise.SharedMounts = !j.PrivateMounts
 	j.promise.Root = j.doc.Spec.Root.Path
-	if j.root != nil {
-		path, err := area.Rootfs(j.root, j.grant.IDs, j.grant.Key)
+	locked, err := j.locksRoot()
+	if err != nil {
+		return err
+	}
+	root := j.root
+	if root == nil && locked {
+		root = stage.PlainRoot(j.request.Root)
+	}
+	if root != nil {
+		path, err := area.Rootfs(root, j.grant.IDs, j.grant.Key)
 		if err != nil {
 			return err
 		}
@@ -45,11 +53,17 @@ func (j *job) stage() (err error) {
 	if err := errors.Join(j.stageVolumes(area), j.stageEmptyDevices(area)); err != nil {
 		return err
 	}
+	if locked {
+		if err := area.ReadOnlyRoot(j.points, j.doc.Spec.Process.Cwd, j.grant.IDs); err != nil {
+			return err
+		}
+	}
 	return area.Seal()
 }
 
 func (j *job) stageMount(area *stage.Area, i int) error {
 	m := &j.doc.Spec.Mounts[i]
+	point := stage.MountPoint{Path: m.Destination, Dir: true, CopyUp: slices.Contains(m.Options, "tmpcopyup")}
 	if source, ok := j.request.Sources[i]; ok {
 		path, options, err := area.Bind(i, stage.Bind{
 			Source:            source,
@@ -66,9 +80,8 @@ func (j *job) stageMount(area *stage.Area, i int) error {
 		if j.ownIDs() {
 			j.doc.DropIDMapping(i)
 		}
-		return nil
-	}
-	if m.Type == "sysfs" && j.sharing.network != nil {
+		point.Source, point.Dir = path, source.Stat.IsDir()
+	} else if m.Type == "sysfs" && j.sharing.network != nil {
 		path, err := area.Sysfs(j.sharing.network, slices.Contains(m.Options, "ro"))
 		if err != nil {
 			return err
@@ -77,6 +90,7 @@ func (j *job) stageMount(area *stage.Area, i int) error {
 		j.doc.SetMountType(i, "bind")
 		j.doc.AddMountOptions(i, "bind", "nosuid", "nodev", "noexec")
 	}
+	j.points = append(j.points, point)
 	return nil
 }
 
@@ -109,7 +123,7 @@ func (j *job) stageVolumes(area *stage.Area) error {
 			return err
 		}
 		if source != "" {
-			j.doc.AddMount(specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"bind", "rw", "nodev"}})
+			j.addBind(path, source, true, "rw", "nodev")
 		}
 	}
 	return nil
@@ -127,7 +141,13 @@ func (j *job) stageEmptyDevices(area *stage.Area) error {
 		if err != nil {
 			return err
 		}
-		j.doc.AddMount(specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"bind", "rw", "nosuid", "noexec"}})
+		j.addBind(path, source, false, "rw", "nosuid", "noexec")
 	}
 	return nil
+}
+
+// addBind adds a mount that the config does not have.
+func (j *job) addBind(path, source string, isDir bool, options ...string) {
+	j.doc.AddMount(specs.Mount{Destination: path, Type: "bind", Source: source, Options: append([]string{"bind"}, options...)})
+	j.points = append(j.points, stage.MountPoint{Path: path, Dir: isDir, Source: source})
 }

@@ -77,7 +77,7 @@ func confine(s *state, views *api.Views, promise *attach.Promise) (*api.Attached
 	}
 	c := &attach.Container{
 		Root: s.Root, Workshop: views.Workshop, Plan: plan(views.Views, promise),
-		Locked: promise.Locked, Dir: promise.Dir, Owner: views.IDs.Start,
+		Locked: promise.Locked,
 	}
 	done, err := attach.Attach(s.PID, c)
 	if err != nil {

@@ -35,6 +35,10 @@ func NewRoot(mounts *hostpath.Table, f *hostpath.File) (*Root, error) {
 	return r, nil
 }
 
+// PlainRoot is a root file system that is to be cloned, whatever it is: its engine has
+// shifted its owners.
+func PlainRoot(f *hostpath.File) *Root { return &Root{file: f} }
+
 // UpperDir returns the directory that takes the container's changes, "" if the
 // root is not an overlay or takes none.
 func (r *Root) UpperDir() string {
