@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -29,21 +30,10 @@ func (j *job) locksRoot() (bool, error) {
 // hooksMayWrite reports whether there are hooks which come after the mounts and before the
 // root is read-only, besides cloister's and the one of docker's for networks.
 func (j *job) hooksMayWrite() bool {
-	hooks := j.doc.Spec.Hooks
-	if hooks == nil {
-		return false
+	other := func(h *specs.Hook) bool {
+		return h.Path != j.Hook && (len(h.Args) == 0 || h.Args[0] != "libnetwork-setkey")
 	}
-	if len(hooks.CreateRuntime)+len(hooks.CreateContainer) > 0 {
-		return true
-	}
-	for _, h := range hooks.Prestart {
-		if !j.isHarmless(&h) {
-			return true
-		}
-	}
-	return false
-}
-
-func (j *job) isHarmless(h *specs.Hook) bool {
-	return h.Path == j.Hook || len(h.Args) > 0 && h.Args[0] == "libnetwork-setkey"
+	return slices.ContainsFunc([]string{"prestart", "createRuntime", "createContainer"}, func(stage string) bool {
+		return j.doc.HasHook(stage, other)
+	})
 }

@@ -17,3 +17,18 @@ func (d *Document) AddHook(stage string, h specs.Hook) {
 	})
 	hooks[stage] = append(others, generic(h))
 }
+
+// HasHook reports whether a stage ("prestart") has a hook for which is is true.
+func (d *Document) HasHook(stage string, is func(h *specs.Hook) bool) bool {
+	hooks, _ := d.raw["hooks"].(object)
+	return slices.ContainsFunc(elements(hooks, stage), func(e any) bool {
+		o, _ := e.(object)
+		h := &specs.Hook{}
+		h.Path, _ = o["path"].(string)
+		for _, arg := range elements(o, "args") {
+			text, _ := arg.(string)
+			h.Args = append(h.Args, text)
+		}
+		return is(h)
+	})
+}

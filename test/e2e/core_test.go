@@ -249,6 +249,14 @@ func testUser(t *testing.T, e engine) {
 
 func testReadOnlyRoot(t *testing.T, e engine) {
 	e.run(t, options{readOnly: true}, "touch /x 2>/dev/null || echo no; head -c 8 /proc/meminfo").prints(t, "no\nMemTotal")
+	dir := t.TempDir()
+	write1(t, filepath.Join(dir, "file"), "content\n")
+	volumes := []string{dir + ":/new/dir", dir + "/file:/also/new/file", dir + ":/new/dir/again"}
+	e.run(t, options{readOnly: true, volumes: volumes}, `
+		cat /new/dir/file /also/new/file /new/dir/again/file
+		touch /new/dir/made && stat -c %u:%g /new /also /new/dir/made
+		touch /new/x 2>/dev/null || echo no`).prints(t, "content\ncontent\ncontent\n0:0\n0:0\n0:0\nno")
+	everyAttackRefused(t, e.run(t, options{readOnly: true, privileged: true, volumes: volumes}, "mount -t tmpfs none /tmp; probe readonly /"))
 }
 
 func testTooManyIDs(t *testing.T, e engine) {

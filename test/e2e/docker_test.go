@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,6 +159,26 @@ func TestDockerOptions(t *testing.T) {
 		"--mount=type=bind,src=/srv,dst=/dev/": "what hides the host's files in /proc",
 	} {
 		dk(t, append(append([]string{}, base...), arg, lab.ImageName, "true")...).refused(t, want)
+	}
+}
+
+// TestDockerReadOnlyRoot: what a read-only container shows in docker diff is as without
+// cloister.
+func TestDockerReadOnlyRoot(t *testing.T) {
+	needDocker(t)
+	dir := t.TempDir()
+	var diffs []string
+	for _, runtime := range []string{"runc", "cloister", "cloister-crun"} {
+		dk(t, "run", "--name=readonly", "--network=none", "--runtime="+runtime, "--read-only", "-v", dir+":/a/b", "--tmpfs=/c/d", "-w", "/new/dir",
+			lab.ImageName, "sh", "-c", "pwd; stat -c %u:%g . /a/b /c/d; touch x 2>/dev/null || echo no").prints(t, "/new/dir\n0:0\n0:0\n0:0\nno")
+		lines := strings.Split(dk(t, "diff", "readonly").out(t), "\n")
+		slices.Sort(lines)
+		diffs = append(diffs, strings.Join(lines, "\n"))
+		dk(t, "start", "-a", "readonly").ok(t)
+		dk(t, "rm", "readonly").ok(t)
+	}
+	if diffs[1] != diffs[0] || diffs[2] != diffs[0] {
+		t.Errorf("docker diff shows\n%s", strings.Join(diffs, "\n\n"))
 	}
 }
 

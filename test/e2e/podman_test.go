@@ -117,6 +117,23 @@ func installHooks(t *testing.T, name string) string {
 	return dir
 }
 
+// TestPodmanReadOnlyRoot has a read-only root with podman's tmpfs mounts on it, without, and
+// with ids of podman's own.
+func TestPodmanReadOnlyRoot(t *testing.T) {
+	need(t, "crun")
+	dir := t.TempDir()
+	for name, flags := range map[string][]string{"runc": wrapped("runc"), "crun": wrapped("crun"), "hooks": {"--runtime", "crun", "--hooks-dir", installHooks(t, "podman")}} {
+		for _, extra := range []string{"--read-only-tmpfs=true", "--read-only-tmpfs=false", "--uidmap=0:500000:65536"} {
+			t.Run(name+" "+extra, func(t *testing.T) {
+				need(t, strings.ReplaceAll(name, "hooks", "crun"))
+				newPodman(t, flags...).podman("run", "--rm", "--network=none", "--cgroup-parent", world.CgroupParent(), "--read-only", "--cap-add=SYS_ADMIN", extra,
+					"-v", dir+":/a/b", "-v", dir+":/run/new/dir", "-w", "/run/new/dir", lab.ImageName, "sh", "-c",
+					"pwd; touch /x /a/x 2>/dev/null || echo no; mount -o remount,bind,rw / 2>/dev/null || echo no").prints(t, "/run/new/dir\nno\nno")
+			})
+		}
+	}
+}
+
 func TestPodmanLifeOfAContainer(t *testing.T) {
 	need(t, "crun")
 	hooks := installHooks(t, "podman")
