@@ -22,12 +22,10 @@ type mount struct {
 	stubs  []*sys.Stub
 }
 
-// end gives all back: the caller may unmount at once what it has got. leave is called
-// when no stub is left.
+// end gives all back, before the caller gets its answer: what holds a mount keeps the
+// caller from unmounting it. leave is called when no stub is left, which one that is stuck
+// does not hold up.
 func (m *mount) end(leave func()) {
-	for _, s := range m.stubs {
-		_ = s.Release() // one that hangs keeps what it has
-	}
 	if m.caller != nil {
 		m.caller.close()
 	}
@@ -40,12 +38,21 @@ func (m *mount) end(leave func()) {
 	for i, s := range m.stubs {
 		gone[i] = s.End()
 	}
+	all := make(chan struct{})
 	go func() {
 		for _, g := range gone {
 			<-g
 		}
 		leave()
+		close(all)
 	}()
+	late := time.NewTimer(time.Until(m.deadline))
+	defer late.Stop()
+	select {
+	case <-all:
+	case <-late.C:
+	}
+	m.spares.settle()
 }
 
 func (m *mount) serve(proc *sys.FD) (err error) {

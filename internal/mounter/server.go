@@ -44,7 +44,7 @@ func serve(conn *sys.PacketConn, w *sealed.Workshop) error {
 	}
 	s := &server{
 		conn: conn, trees: trees{workshop: w}, jobs: make(chan func()), userns: own.ID(),
-		limit: limit{each: perContainer, queues: map[string]*queue{}}, spares: make(spares, 1), noted: map[uint64]chan struct{}{},
+		limit: limit{each: perContainer, queues: map[string]*queue{}}, spares: spares{stubs: make(chan *sys.Stub, 1)}, noted: map[uint64]chan struct{}{},
 	}
 	if err := own.Close(); err != nil {
 		return err

@@ -1,32 +1,51 @@
 package mounter
 
-import "cloister/internal/sys"
+import (
+	"sync"
+
+	"cloister/internal/sys"
+)
 
 // spares are stubs for requests to come, which don't wait for them to be started.
-type spares chan *sys.Stub
+type spares struct {
+	stubs    chan *sys.Stub
+	starting sync.RWMutex // read-locked while a stub begins, with all that this process has open
+}
 
 // take returns a stub and has another one started.
-func (s spares) take() (*sys.Stub, error) {
+func (s *spares) take() (*sys.Stub, error) {
 	defer func() { go s.add() }()
 	select {
-	case stub := <-s:
+	case stub := <-s.stubs:
 		return stub, nil
 	default:
-		return sys.NewStub()
+		return s.start()
 	}
 }
 
+func (s *spares) start() (*sys.Stub, error) {
+	s.starting.RLock()
+	defer s.starting.RUnlock()
+	return sys.NewStub()
+}
+
+// settle returns when no stub has what this process has closed before.
+func (s *spares) settle() {
+	s.starting.Lock()
+	defer s.starting.Unlock()
+}
+
 // add starts a stub if there is none. Who needs one is told what is wrong.
-func (s spares) add() {
-	if len(s) == cap(s) {
+func (s *spares) add() {
+	if len(s.stubs) == cap(s.stubs) {
 		return
 	}
-	stub, err := sys.NewStub()
+	stub, err := s.start()
 	if err != nil {
 		return
 	}
 	select {
-	case s <- stub:
+	case s.stubs <- stub:
 	default:
 		stub.End()
 	}

@@ -25,7 +25,6 @@ type Stub struct {
 	pid    int
 	conn   *os.File // whose other end is the stub's
 	giver  int      // the stub's descriptor of this process, until Become
-	own    int      // and of its end of the connection
 	memory []byte   // shared with it: stubCalls and what their pointers point to
 	used   int      // of memory
 	names  []string // of the calls that are to be made
@@ -73,7 +72,7 @@ func newStub(namespaces uintptr) (_ *Stub, err error) {
 	if err := unix.SetNonblock(fds[0], true); err != nil { // for deadlines
 		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]))
 	}
-	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), giver: giver.fd, own: theirs.fd, gone: make(chan struct{})}
+	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), giver: giver.fd, gone: make(chan struct{})}
 	s.memory, err = unix.Mmap(-1, 0, stubMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("mmap", err), s.conn.Close())
@@ -163,13 +162,6 @@ func (s *Stub) End() <-chan struct{} {
 		}()
 	})
 	return s.gone
-}
-
-// Release has the stub close all that it has been given or has opened, so that nothing
-// of it keeps a mount busy. It is good for nothing but End then.
-func (s *Stub) Release() error {
-	s.planCloseAllBut(s.own)
-	return s.run()
 }
 
 // plan adds a call to those that are to be made. Pointers among the arguments are those
