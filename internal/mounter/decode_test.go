@@ -108,7 +108,8 @@ func TestParseOptions(t *testing.T) {
 		{typeProc, "", options{}, nil},
 		{typeProc, ",,=x,", options{}, nil},
 		{typeProc, "hidepid=2\x00,nonsense", options{list: [][2]string{{"hidepid", "2"}}}, nil},
-		{typeProc, "ro,subset=pid,rw", options{list: [][2]string{{"subset", "pid"}}}, nil},
+		{typeProc, "ro,hidepid=1,rw", options{list: [][2]string{{"hidepid", "1"}}}, nil},
+		{typeProc, "subset=pid", options{}, unix.EINVAL},
 		{typeProc, "rw,ro", options{readOnly: true}, nil},
 		{typeProc, "gid=5,gid=0x10,gid=010,gid=+7", options{list: [][2]string{
 			{"gid", "1005"}, {"gid", "1016"}, {"gid", "1008"}, {"gid", "1007"},
@@ -134,7 +135,7 @@ func TestParseOptions(t *testing.T) {
 // FuzzParseOptions: only what is listed goes to the kernel, and nothing that would split.
 func FuzzParseOptions(f *testing.F) {
 	f.Add("hidepid=2,gid=5", true)
-	f.Add("ro,subset=pid\x00", true)
+	f.Add("ro,hidepid=1\x00", true)
 	f.Add("pidns=/proc/1/ns/pid", false)
 	f.Fuzz(func(t *testing.T, data string, proc bool) {
 		fstype := typeSysfs

@@ -84,7 +84,7 @@ func TestWhatIsMounted(t *testing.T) {
 		{"strict atime", `M proc /mnt/a proc 0x1000400; grep -o '/mnt/a [^ ]*' /proc/self/mountinfo`, "ok\n/mnt/a rw"},
 		{"magic flags", `M proc /mnt/a proc 0xc0ed0000; grep -o '/mnt/a [^ ]*' /proc/self/mountinfo`, "ok\n/mnt/a rw,relatime"},
 		{"hidepid", `M proc /mnt/a proc 0 hidepid=2; ls -d /mnt/a/1; setpriv --reuid 7 --clear-groups ls -d /mnt/a/1 2>&1 | grep -o 'No such.*'`, "ok\n/mnt/a/1\nNo such file or directory"},
-		{"subset", `M proc /mnt/a proc 0 subset=pid; ls -d /mnt/a/1; ls /mnt/a/meminfo 2>&1 | grep -o 'No such.*'`, "ok\n/mnt/a/1\nNo such file or directory"},
+		{"a proc without a place for views", `M proc /mnt/a proc 0 subset=pid; M proc /mnt/a proc 0 hidepid=2,subset=pid`, "EINVAL\nEINVAL"},
 		{"a group for hidepid", `M proc /mnt/a proc 0 hidepid=1,gid=5; grep -o '/mnt/a .*' /proc/self/mountinfo | grep -o 'gid=.*'`, "ok\ngid=2100000005,hidepid=noaccess"},
 		{"wrong options", `for o in hidepid=9 nonsense hidepid subset=all gid=70000 pidns=/proc/1/ns/pid; do M proc /mnt/a proc 0 $o; done; M sysfs /mnt/a sysfs 0 hidepid=2`, strings.Repeat("EINVAL\n", 6) + "EINVAL"},
 		{"no view can be taken away", `M proc /mnt/a proc; M none /mnt/a/meminfo '' $((MS_REMOUNT|MS_BIND)); M /mnt/a/meminfo /mnt/b '' $MS_MOVE; umount -l /mnt/a/meminfo 2>&1 | grep -c .; carries /mnt/a`, "ok\nEPERM\nEINVAL\n1\n" + sealedProc},

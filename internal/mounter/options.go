@@ -20,8 +20,10 @@ type options struct {
 var flagOptions = []string{"ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"}
 
 // procOptions are handed on to the kernel. Others could name files, and would mean the
-// mounter's.
-var procOptions = []string{"hidepid", "gid", "subset"}
+// mounter's. subset is refused, as by kernels before Linux 5.8: on a proc that shows
+// processes alone there is no place for a view or mask, and the kernel would take it for
+// one with nothing to hide and let the container mount others by itself.
+var procOptions = []string{"hidepid", "gid"}
 
 // parseOptions splits the page of data that mount(2) has, as the kernel does
 // (generic_parse_monolithic in fs/fs_context.c). What is unknown is refused with EINVAL,

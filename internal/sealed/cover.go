@@ -13,6 +13,11 @@ import (
 // magic numbers of the file systems that can be sealed, by their place.
 var magic = map[string]int64{"proc": sys.ProcMagic, "sys": sys.SysfsMagic}
 
+// errBare is of a proc with the option subset=pid. With nothing locked on it the kernel
+// takes it for one that hides nothing, and lets whoever has it mount others like the
+// host's (mnt_already_visible in fs/namespace.c).
+var errBare = errors.New("it has none of the files that are to be covered; mount it without subset=pid")
+
 // cover mounts what the plan has for a file system on root, which is its root. Views
 // come before masks: what is to be hidden is. It returns the paths of the views.
 func (p *Plan) cover(root *sys.FD, fs string) (views []string, err error) {
@@ -23,18 +28,27 @@ func (p *Plan) cover(root *sys.FD, fs string) (views []string, err error) {
 	if want, ok := magic[fs]; !ok || found != want {
 		return nil, fmt.Errorf("what is there is not the kernel's own file system (type %#x)", found)
 	}
-	readOnly := below(fs, p.ReadOnly)
+	readOnly, masked := below(fs, p.ReadOnly), below(fs, p.Masked)
+	covered, planned := 0, len(readOnly)+len(masked)
+	count := func(done bool) {
+		if done {
+			covered++
+		}
+	}
 	slices.Sort(readOnly) // a directory before what is in it
 	for _, path := range readOnly {
-		if _, err := onto(root, path, resolved, protect); err != nil {
+		done, err := onto(root, path, resolved, protect)
+		if err != nil {
 			return nil, fmt.Errorf("read-only path /%s/%s: %w", fs, path, err)
 		}
+		count(done)
 	}
 	for _, v := range p.Views {
 		path, ok := strings.CutPrefix(v.Path, fs+"/")
 		if !ok {
 			continue
 		}
+		planned++
 		if p.protects(v.Path) {
 			v.Writable = false
 		}
@@ -42,14 +56,20 @@ func (p *Plan) cover(root *sys.FD, fs string) (views []string, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("view /%s: %w", v.Path, err)
 		}
+		count(ok)
 		if ok {
 			views = append(views, v.Path)
 		}
 	}
-	for _, path := range below(fs, p.Masked) {
-		if _, err := onto(root, path, resolved, mask); err != nil {
+	for _, path := range masked {
+		done, err := onto(root, path, resolved, mask)
+		if err != nil {
 			return nil, fmt.Errorf("masked path /%s/%s: %w", fs, path, err)
 		}
+		count(done)
+	}
+	if covered == 0 && planned > 0 {
+		return nil, errBare
 	}
 	return views, nil
 }

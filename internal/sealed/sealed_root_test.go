@@ -367,3 +367,25 @@ func TestOnlyProcAndSysfsAreSealed(t *testing.T) {
 		return nil
 	})
 }
+
+// To the kernel a proc with nothing locked on it is one that hides nothing.
+func TestAProcWithoutAPlaceForViewsIsRefused(t *testing.T) {
+	w, views := workshop(t)
+	onThread(t, func() error {
+		base, err := sys.NewMount("proc", 0, [2]string{"subset", "pid"})
+		if err != nil {
+			return err
+		}
+		if tree, _, err := w.Seal(base, "proc", thePlan(views)); err == nil {
+			t.Error("sealed", tree.Close())
+		}
+		base, err = sys.NewMount("proc", 0, [2]string{"subset", "pid"})
+		if err != nil {
+			return err
+		}
+		if err := w.Keep("bare", base, "proc", &sealed.Plan{Masked: []string{"proc/kcore"}}); err == nil {
+			t.Error("kept")
+		}
+		return nil
+	})
+}

@@ -232,10 +232,11 @@ func (w *worker) renew(fs string, at *place) (tree *sys.Tree, err error) {
 	return tree, err
 }
 
-// options returns those of a proc in mountinfo which fsconfig(2) takes.
+// options returns those of a proc in mountinfo which a sealed one can have: the container
+// may have made it one without a place for views (subset=pid) since.
 func options(text string) (out [][2]string) {
 	for o := range strings.SplitSeq(text, ",") {
-		if name, value, ok := strings.Cut(o, "="); ok {
+		if name, value, ok := strings.Cut(o, "="); ok && (name == "hidepid" || name == "gid") {
 			out = append(out, [2]string{name, value})
 		}
 	}

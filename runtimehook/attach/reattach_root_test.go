@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/internal/sys/systest"
@@ -94,6 +96,27 @@ func TestReattachWhereAllIsLocked(t *testing.T) {
 		t.Errorf("attached %q, %v", attached, err)
 	}
 	(&container{t: t, root: c.root, pid: pid}).reads("proc/uptime", "view of proc/uptime")
+}
+
+// A container can leave its proc without files to put views over, but not for good.
+func TestReattachWhereProcShowsProcessesAlone(t *testing.T) {
+	c := newContainer(t, "true")
+	w, dead := deadViews(t, "proc/uptime")
+	if _, err := c.attach(w, sealed.Plan{Views: dead}); err != nil {
+		t.Fatal(err)
+	}
+	err := c.inside(func() error {
+		return sys.Mount("proc", filepath.Join(c.root, "proc"), "proc", unix.MS_REMOUNT, "subset=pid,hidepid=2")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, views := workshop(t, "view of ", "proc/uptime")
+	attached, err := c.reattach(c.pid, w, sealed.Plan{Views: views})
+	if err != nil || !slices.Equal(attached, []string{"proc/uptime"}) {
+		t.Errorf("attached %q, %v", attached, err)
+	}
+	c.reads("proc/uptime", "view of proc/uptime")
 }
 
 // What can't be replaced is no reason to leave the rest dead, and stays as it was.

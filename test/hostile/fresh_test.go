@@ -19,6 +19,7 @@ var freshRows = []row{
 	{"a read-only sysfs", "new sysfs P ro; carries P /sys; append P/kernel/profiling; detach P", "ok; ok; EROFS|EACCES; ok"},
 	{"read-only later", "new proc P; set ro P; append P/uptime; append P/sys/net/ipv4/ip_default_ttl; carries P /proc; detach P", "ok; ok; EROFS|EACCES; EROFS|EACCES; ok; ok"},
 	{"hidepid hides from users", "enter unshare; new proc P hidepid=2; carries P /proc; stat P/1; as 1000; stat P/1", "ok; ok; ok; ENOENT"},
+	{"one that shows processes alone", "new proc P subset=pid; new proc P hidepid=2,subset=pid", "EINVAL; EINVAL"},
 	{"an option that is none", "new proc P nonsense=1", "EINVAL"},
 	{"moved", "new proc P; move P Q; carries Q /proc; total Q/meminfo; stat P/meminfo; detach Q", "ok; ok; ok; " + memoryKiB + "; ENOENT; ok"},
 	{"a copy of proc", "bind /proc P; carries P /proc; total P/meminfo; umount P/meminfo; detach P", "ok; ok; " + memoryKiB + "; EINVAL; ok"},
