@@ -33,8 +33,9 @@ func (p *Process) receive() {
 }
 
 // mount has the process serve a request of the caller whose directory in /proc is open.
-// note is called with the id of the mount that it is about to attach.
-func (p *Process) mount(r *request, proc *sys.FD, note func(uint64)) (reply, error) {
+// note is called with the id of the mount that it is about to attach, and its error keeps
+// it from that.
+func (p *Process) mount(r *request, proc *sys.FD, note func(uint64) error) (reply, error) {
 	answers := make(chan message, 2) // a note and the reply
 	p.mu.Lock()
 	p.lastID++
@@ -58,9 +59,12 @@ func (p *Process) mount(r *request, proc *sys.FD, note func(uint64)) (reply, err
 			if m.Reply != nil {
 				return *m.Reply, nil
 			}
-			note(m.Note)
-			if err := send(p.conn, message{ID: id, Noted: true}); err != nil {
-				return reply{}, fmt.Errorf("%w: %w", errEnded, err)
+			refused := note(m.Note)
+			if err := send(p.conn, message{ID: id, Noted: refused == nil, Gone: refused != nil}); err != nil {
+				return reply{}, errors.Join(refused, fmt.Errorf("%w: %w", errEnded, err))
+			}
+			if refused != nil {
+				return reply{}, refused
 			}
 		case <-p.ended:
 			return reply{}, errEnded

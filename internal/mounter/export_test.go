@@ -3,7 +3,7 @@ package mounter
 import "cloister/internal/sys"
 
 // MountProc serves a new proc for a caller, as if it had been served before with a note.
-func (m *Mounter) MountProc(container string, f *Facts, proc *sys.FD, target string, noted uint64, note func(uint64)) error {
+func (m *Mounter) MountProc(container string, f *Facts, proc *sys.FD, target string, noted uint64, note func(uint64) error) error {
 	answer, err := m.mount(&request{
 		Container: container, Type: typeProc, Target: []byte(target), Facts: f, Noted: noted, Timeout: serviceLimit,
 	}, proc, note)

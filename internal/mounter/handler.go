@@ -145,7 +145,15 @@ func (h *Handler) ask(r *seccomp.Request, q *request) (seccomp.Answer, error) {
 		}
 	}
 	q.Timeout = min(time.Until(r.Deadline), serviceLimit)
-	answer, err := h.Mounter.mount(q, proc, r.Note)
+	answer, err := h.Mounter.mount(q, proc, func(id uint64) error {
+		// The mounter has looked at the caller meanwhile. If that waits still, it was the
+		// caller: one that was interrupted may have become another program, with other rights.
+		if err := r.Valid(); err != nil {
+			return err
+		}
+		r.Note(id)
+		return nil
+	})
 	switch {
 	case err != nil:
 		return seccomp.Answer{}, err

@@ -185,7 +185,7 @@ func TestAMountThatIsThereIsNotMadeAgain(t *testing.T) {
 	defer proc.Close()
 	var made uint64
 	mount := func(noted uint64) error {
-		return c.mounter.MountProc("c", c.facts, proc, "/mnt/a", noted, func(id uint64) { made = id })
+		return c.mounter.MountProc("c", c.facts, proc, "/mnt/a", noted, func(id uint64) error { made = id; return nil })
 	}
 	first := mount(0)
 	same := mount(made)
@@ -239,4 +239,28 @@ func pointers() error {
 		fmt.Println(test.what, name)
 	}
 	return nil
+}
+
+// By then another program may run where the caller was.
+func TestNothingIsMountedForACallerThatIsGone(t *testing.T) {
+	c := newContainer(t, nil)
+	proc, err := sys.Open("/proc/"+strconv.Itoa(c.process.Pid), unix.O_PATH)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.Close()
+	gone := errors.New("gone")
+	begin := time.Now()
+	for range 2 * mounter.PerContainer {
+		err := c.mounter.MountProc("c", c.facts, proc, "/mnt/a", 0, func(uint64) error { return gone })
+		if !errors.Is(err, gone) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if took := time.Since(begin); took > mounter.ServiceLimit/2 {
+		t.Errorf("took %v", took)
+	}
+	if got := c.sh("grep -c ' /mnt/a ' /proc/self/mountinfo"); got != "0" {
+		t.Errorf("%s mounts", got)
+	}
 }

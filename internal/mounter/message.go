@@ -14,9 +14,10 @@ type message struct {
 	ID      uint64   `json:"id,omitempty"` // of the request that it is about
 	Request *request `json:"request,omitempty"`
 	// Note is the id of the mount that the mounter is about to attach; Noted tells it to
-	// go on.
+	// go on, and Gone that there is nobody any more whose it would be.
 	Note  uint64 `json:"note,omitempty"`
 	Noted bool   `json:"noted,omitempty"`
+	Gone  bool   `json:"gone,omitempty"`
 	Reply *reply `json:"reply,omitempty"`
 	// Drop is a container that has ended.
 	Drop string `json:"drop,omitempty"`

@@ -32,7 +32,7 @@ type server struct {
 	userns sys.FileID // the server's own
 
 	mu    sync.Mutex
-	noted map[uint64]chan struct{} // by id of a request, closed when its note is kept; guarded by mu
+	noted map[uint64]chan error // by id of a request, gets what comes of its note; guarded by mu
 }
 
 // serve serves requests until the other end is closed. The calling thread is the
@@ -44,7 +44,7 @@ func serve(conn *sys.PacketConn, w *sealed.Workshop) error {
 	}
 	s := &server{
 		conn: conn, trees: trees{workshop: w}, jobs: make(chan func()), userns: own.ID(),
-		limit: limit{each: perContainer, queues: map[string]*queue{}}, spares: spares{stubs: make(chan *sys.Stub, 1)}, noted: map[uint64]chan struct{}{},
+		limit: limit{each: perContainer, queues: map[string]*queue{}}, spares: spares{stubs: make(chan *sys.Stub, 1)}, noted: map[uint64]chan error{},
 	}
 	if err := own.Close(); err != nil {
 		return err
@@ -76,12 +76,9 @@ func (s *server) receive() error {
 		case m.Request != nil && len(fds) == 1:
 			go s.answer(m.ID, m.Request, fds[0])
 		case m.Noted:
-			s.mu.Lock()
-			if noted := s.noted[m.ID]; noted != nil {
-				close(noted)
-				delete(s.noted, m.ID)
-			}
-			s.mu.Unlock()
+			s.hear(m.ID, nil)
+		case m.Gone:
+			s.hear(m.ID, errGone)
 		case m.Drop != "":
 			go s.drop(m.Drop)
 		default:
@@ -176,9 +173,22 @@ func (s *server) onWorkshop(deadline time.Time, f func() (*sys.Tree, error)) (*s
 	}
 }
 
+// errGone says that the caller waits no more.
+var errGone = errors.New("the caller is gone")
+
+// hear takes what the daemon says to a note.
+func (s *server) hear(id uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if noted := s.noted[id]; noted != nil {
+		noted <- err // which has room for the one answer
+		delete(s.noted, id)
+	}
+}
+
 // note has the daemon keep the id of a mount that is about to be attached.
 func (s *server) note(id, mount uint64, deadline time.Time) error {
-	noted := make(chan struct{})
+	noted := make(chan error, 1)
 	s.mu.Lock()
 	s.noted[id] = noted
 	s.mu.Unlock()
@@ -193,8 +203,8 @@ func (s *server) note(id, mount uint64, deadline time.Time) error {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	select {
-	case <-noted:
-		return nil
+	case err := <-noted:
+		return err
 	case <-late.C:
 		return fmt.Errorf("wait for the daemon to note a mount: %w", os.ErrDeadlineExceeded)
 	}

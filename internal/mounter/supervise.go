@@ -112,13 +112,13 @@ func (m *Mounter) next(p *Process, deadline time.Time) (*Process, error) {
 }
 
 // mount serves a request as Process.mount does, by another process if one ends meanwhile.
-func (m *Mounter) mount(r *request, proc *sys.FD, note func(uint64)) (reply, error) {
+func (m *Mounter) mount(r *request, proc *sys.FD, note func(uint64) error) (reply, error) {
 	deadline := time.Now().Add(r.Timeout)
 	p := m.Process()
 	for {
-		answer, err := p.mount(r, proc, func(id uint64) {
+		answer, err := p.mount(r, proc, func(id uint64) error {
 			r.Noted = id
-			note(id)
+			return note(id)
 		})
 		if !errors.Is(err, errEnded) {
 			return answer, err
