@@ -31,7 +31,9 @@ type Volumes struct {
 }
 
 // Volume stages the volume at path (absolute, clean) in the container, under a name in the
-// area. It returns "" if there is none, as the image has something there.
+// area. It returns "" if there is none, as the image has something there, or a container
+// that has run before has made a link of its place: a runtime would follow that, to /dev or
+// into proc, where what a container has written must not be.
 func (a *Area) Volume(v *Volumes, path, name string) (source string, err error) {
 	defer func() {
 		if err != nil {
@@ -39,10 +41,12 @@ func (a *Area) Volume(v *Volumes, path, name string) (source string, err error) 
 		}
 	}()
 	dir := v.dir(path)
-	if _, err := os.Lstat(dir); err != nil {
-		if free, err := isFree(v.Root.FD, path); err != nil || !free {
-			return "", err
-		}
+	isDir, free, err := look(v.Root.FD, path)
+	if err != nil || !isDir {
+		return "", err
+	}
+	if _, err := os.Lstat(dir); err != nil && !free {
+		return "", nil
 	}
 	if err := makeVolume(dir, v.Owner); err != nil {
 		return "", err
@@ -77,30 +81,30 @@ func makeVolume(dir string, owner uint32) error {
 	return os.Chown(dir, int(owner), int(owner))
 }
 
-// isFree reports whether a root file system has nothing at path but an empty directory.
-// Where a symbolic link is on the way it says no: what a mount there would hide is not
-// known.
-func isFree(root *sys.FD, path string) (bool, error) {
+// look reports whether a root file system has a directory at path or can be given one, and
+// whether nothing is in it. Where a symbolic link is on the way it has none: where a mount
+// there would be is not known.
+func look(root *sys.FD, path string) (isDir, free bool, err error) {
 	dir, err := sys.OpenBeneathPath(root, strings.Trim(path, "/"))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return true, nil
+		return true, true, nil
 	case err != nil:
-		return false, nil
+		return false, false, nil
 	}
 	defer dir.Close()
 	st, err := dir.Stat()
 	if err != nil || !st.IsDir() {
-		return false, err
+		return false, false, err
 	}
 	list, err := os.Open(dir.ProcPath())
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer list.Close()
 	_, err = list.Readdirnames(1)
 	if errors.Is(err, io.EOF) {
-		return true, nil
+		return true, true, nil
 	}
-	return false, err
+	return true, false, err
 }

@@ -90,6 +90,32 @@ func TestVolumeIsNotOverTheImagesContent(t *testing.T) {
 	}
 }
 
+// A container can make a link of what a volume of its is on, and be started again.
+func TestVolumeIsNotWhereALinkLeads(t *testing.T) {
+	for name, link := range map[string]string{"itself": volumePath, "on the way": "/var"} {
+		t.Run(name, func(t *testing.T) {
+			inHost(t, []string{"root/dev", "c/upper"}, nothing, func(h *host) error {
+				v := stage.Volumes{UpperDir: h.path("c/upper")}
+				first, err := h.volume(v, "v0")
+				if err != nil {
+					return err
+				}
+				if first == "" {
+					t.Error("no volume at first")
+				}
+				at := h.path("root") + link
+				if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.Symlink("/dev", at)); err != nil {
+					return err
+				}
+				if path, err := h.volume(v, "v1"); path != "" || err != nil {
+					t.Errorf("volume at %q, %v", path, err)
+				}
+				return nil
+			})
+		})
+	}
+}
+
 func TestNullDevice(t *testing.T) {
 	inHost(t, nil, nothing, func(h *host) error {
 		path, err := h.area.NullDevice("n0")
