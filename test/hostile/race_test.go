@@ -121,6 +121,19 @@ func TestSignalsAmongCalls(t *testing.T) {
 	})
 }
 
+// TestCallersThatBecomeOthers: a user's call must not get the rights of a setuid program
+// that has taken the caller's place.
+func TestCallersThatBecomeOthers(t *testing.T) {
+	needDocker(t)
+	h := watchHealth(t)
+	var got struct{ Rounds, Mounted int }
+	decode(t, probe(t, docker{"cloister"}, privileged, nil, "takeover"), &got)
+	if got.Rounds == 0 || got.Mounted != 0 {
+		t.Errorf("%d mounts in %d rounds", got.Mounted, got.Rounds)
+	}
+	h.check(t, 0)
+}
+
 // TestHelpersAreOutOfReach: who serves a container's mounts is for a moment among its
 // processes, where nobody gets at it, or at the program that it runs (as CVE-2019-5736 did).
 func TestHelpersAreOutOfReach(t *testing.T) {

@@ -6,6 +6,7 @@
 //	probe fuzz …           makes calls with arguments that make no sense
 //	probe load …           has many threads in calls until its input ends
 //	probe latency …        measures sysinfo(2)
+//	probe takeover …       becomes another program while a call waits
 //	probe watch …          looks for processes that are not the container's
 package main
 
@@ -32,6 +33,7 @@ const ownEnv = "PROBE_OWN"
 
 var commands = map[string]func(args []string) error{
 	"rows": rows, "row": row, "race": race, "fuzz": fuzz, "load": load, "latency": latency, "watch": watch,
+	"takeover": takeover, "takeover-ask": takeoverAsk, "takeover-end": takeoverEnd,
 }
 
 func main() {
