@@ -48,7 +48,7 @@ func TestNoImplicitVolumes(t *testing.T) {
 
 // Where the root file system has no layer for changes, the volumes end with the
 // container's processes.
-func TestImplicitVolumesOfABundle(t *testing.T) {
+func TestBundleImplicitVolumes(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, e bundleEngine) {
 		r := e.run(t, options{privileged: true}, "echo x >/var/lib/docker/f; grep -c ' /var/lib/docker ' /proc/self/mountinfo")
 		r.prints(t, "1")
@@ -72,21 +72,42 @@ func TestPodmanImplicitVolumes(t *testing.T) {
 	}
 }
 
-// TestDelegatedCgroups divides a container's cgroup from inside, where its limits are
-// not to be changed.
+// divideCgroup divides a container's cgroup from inside, where its limits are not to be
+// changed.
+const divideCgroup = `
+	cd /sys/fs/cgroup; [ -d memory ] && cd memory
+	mkdir -p a/b && echo made
+	sh -c 'echo $$ >a/b/cgroup.procs && cat /proc/self/cgroup' | grep -q /a/b && echo moved
+	for limit in memory.limit_in_bytes memory.max notify_on_release cgroup.max.descendants; do
+		[ -e $limit ] && echo 1 >$limit && echo changed $limit
+	done 2>/dev/null
+	mkdir ../../x 2>/dev/null; echo end`
+
+// TestBundleDelegatedCgroups: what a container puts into a part of its cgroup, in a pid
+// namespace of its own, has the part's limits, also for the views.
+func TestBundleDelegatedCgroups(t *testing.T) {
+	eachRuntime(t, func(t *testing.T, e bundleEngine) {
+		r := e.run(t, options{privileged: true, memory: "64m"}, divideCgroup+`
+			mkdir main && echo $$ >main/cgroup.procs
+			if [ -e cgroup.controllers ]; then
+				echo +memory >cgroup.subtree_control && echo +memory >a/cgroup.subtree_control
+				echo 32M >a/b/memory.max
+			else
+				echo 32M >a/b/memory.limit_in_bytes
+			fi
+			echo 'grep MemTotal /proc/meminfo; free -k | awk "/^Mem/ {print \$2}"; echo $$' >/inner
+			sh -c 'echo $$ >a/b/cgroup.procs; exec unshare -mpf --mount-proc sh /inner'
+			grep MemTotal /proc/meminfo`)
+		r.prints(t, "made\nmoved\nend\nMemTotal:          32768 kB\n32768\n1\nMemTotal:          65536 kB")
+	})
+}
+
 func TestDelegatedCgroups(t *testing.T) {
 	needDocker(t)
 	for runtime, program := range map[string]string{"cloister": "runc", "cloister-crun": "crun"} {
 		t.Run(program, func(t *testing.T) {
 			need(t, program)
-			r := dk(t, "run", "--rm", "--network=none", "--runtime="+runtime, "--privileged", "-m=64m", lab.ImageName, "sh", "-c", `
-				cd /sys/fs/cgroup; [ -d memory ] && cd memory
-				mkdir -p a/b && echo made
-				sh -c 'echo $$ >a/b/cgroup.procs && cat /proc/self/cgroup' | grep -q /a/b && echo moved
-				for limit in memory.limit_in_bytes memory.max notify_on_release cgroup.max.descendants; do
-					[ -e $limit ] && echo 1 >$limit && echo changed $limit
-				done 2>/dev/null
-				mkdir ../../x 2>/dev/null; echo end`)
+			r := dk(t, "run", "--rm", "--network=none", "--runtime="+runtime, "--privileged", "-m=64m", lab.ImageName, "sh", "-c", divideCgroup)
 			r.prints(t, "made\nmoved\nend")
 		})
 	}

@@ -125,7 +125,7 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 
 // A listener that is on its way when the worker is killed, or is told to hand over, gets
 // to the next one.
-func TestListenerArrivesAtTheNextWorker(t *testing.T) {
+func TestBundleListenerArrivesAtTheNextWorker(t *testing.T) {
 	need(t, "runc")
 	b := bundleEngine{"runc"}.newBundle(t, options{memory: "64m"}, "sleep 1000")
 	b.detached("run", "--detach")

@@ -41,7 +41,7 @@ func runTests(m *testing.M) (status int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	probe := filepath.Join(dir, probeName)
-	if err := lab.Build(probe, "cloister/test/hostile/probe"); err != nil {
+	if err := lab.Build(probe, "cloister/test/hostile/probe", "CLOISTER_PROBE"); err != nil {
 		return 0, err
 	}
 	if world, err = lab.New(map[string]string{probeName: probe}); err != nil {

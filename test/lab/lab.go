@@ -57,29 +57,29 @@ func (l *Lab) fill(programs map[string]string) (err error) {
 	return err
 }
 
-// build makes the program that is tested, unless CLOISTER_BIN names one.
+// build makes the program that is tested.
 func (l *Lab) build() error {
 	bin := filepath.Join(l.Dir, "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		return err
 	}
 	l.Cloister, l.Wrapper = filepath.Join(bin, "cloister"), filepath.Join(bin, "cloister-runtime")
-	if given := os.Getenv("CLOISTER_BIN"); given != "" {
-		program, err := os.ReadFile(given)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(l.Cloister, program, 0o755); err != nil {
-			return err
-		}
-	} else if err := Build(l.Cloister, "cloister/cmd/cloister"); err != nil {
+	if err := Build(l.Cloister, "cloister/cmd/cloister", "CLOISTER_BIN"); err != nil {
 		return err
 	}
 	return os.Symlink("cloister", l.Wrapper)
 }
 
-// Build makes a static program of one of this module's packages.
-func Build(path, pkg string) error {
+// Build makes a static program of one of this module's packages, unless a variable of the
+// environment names one that is made already.
+func Build(path, pkg, variable string) error {
+	if given := os.Getenv(variable); given != "" {
+		program, err := os.ReadFile(given)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, program, 0o755)
+	}
 	cmd := exec.Command("go", "build", "-trimpath", "-o", path, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -79,6 +79,7 @@ func TestGuests(t *testing.T) {
 			t.Run("smoke", func(t *testing.T) { smoke(t, g, row.features) })
 			if row.endToEnd {
 				t.Run("e2e", func(t *testing.T) { endToEnd(t, g) })
+				t.Run("hostile", func(t *testing.T) { hostile(t, g) })
 			}
 		})
 	}
