@@ -44,6 +44,7 @@ const (
 	callSysinfo     = "sysinfo"
 	callGetaffinity = "sched_getaffinity"
 	callSyslog      = "syslog"
+	callSocketcall  = "socketcall"
 )
 
 // entry is how a call arrives.
@@ -76,6 +77,7 @@ var calls = map[entry]call{
 	{unix.AUDIT_ARCH_I386, 21}:  {callMount, I386},
 	{unix.AUDIT_ARCH_I386, 22}:  {callUmount, I386},
 	{unix.AUDIT_ARCH_I386, 52}:  {callUmount2, I386},
+	{unix.AUDIT_ARCH_I386, 102}: {callSocketcall, I386},
 	{unix.AUDIT_ARCH_I386, 103}: {callSyslog, I386},
 	{unix.AUDIT_ARCH_I386, 116}: {callSysinfo, I386},
 	{unix.AUDIT_ARCH_I386, 242}: {callGetaffinity, I386},

@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,10 +15,19 @@ type Answer struct {
 	errno syscall.Errno
 	goOn  bool
 	err   error // for the log
+
+	file        *sys.FD
+	closeOnExec bool
 }
 
 // Return lets the call succeed with v.
 func Return(v int64) Answer { return Answer{value: v} }
+
+// Descriptor gives the caller a copy of a descriptor, whose number is what the call returns.
+// The descriptor is closed.
+func Descriptor(fd *sys.FD, closeOnExec bool) Answer {
+	return Answer{file: fd, closeOnExec: closeOnExec}
+}
 
 // Errno lets the call fail, as the kernel's would.
 func Errno(e syscall.Errno) Answer { return Answer{errno: e} }
@@ -29,6 +39,20 @@ func Continue() Answer { return Answer{goOn: true} }
 // Failed lets the call fail with EIO because of an error that is not the caller's, and
 // which is logged.
 func Failed(err error) Answer { return Answer{errno: unix.EIO, err: err} }
+
+// give answers the call whose notification has come from the listener.
+func (a Answer) give(listener *sys.FD, id uint64) error {
+	if a.file != nil {
+		err := sys.RespondWithFD(listener, id, a.file, a.closeOnExec)
+		var errno syscall.Errno
+		if !errors.As(err, &errno) || errno == unix.ENOENT {
+			return err
+		}
+		a = Errno(errno) // the caller has no room for it
+	}
+	response := a.response(id)
+	return sys.RespondNotification(listener, &response)
+}
 
 // response is the answer in the kernel's form.
 func (a Answer) response(id uint64) sys.NotificationResponse {

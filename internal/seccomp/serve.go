@@ -123,14 +123,14 @@ func (a *Agent) answer(r *Request) (answer Answer) {
 
 // respond sends the answer, if there was none before.
 func (r *Request) respond(answer Answer) bool {
+	defer answer.file.Close() // the caller has a copy
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.answered {
 		return false
 	}
 	r.answered = true
-	response := answer.response(r.id)
-	err := sys.RespondNotification(r.listener.fd, &response)
+	err := answer.give(r.listener.fd, r.id)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		r.listener.log.Error().Err(err).Str("call", r.Call).Msg("answer a system call of the container")
 	}

@@ -95,17 +95,12 @@ func forkStub(namespaces uintptr, c *stubCalls, conn int) (pid int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	// A signal would have the stub run this program's handler.
-	var all, old unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i] = ^all.Val[i]
-	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
-		return 0, os.NewSyscallError("rt_sigprocmask", err)
+	restore, err := blockSignals()
+	if err != nil {
+		return 0, err
 	}
 	pid, errno := runStub(namespaces|uintptr(unix.SIGCHLD), c, uintptr(conn))
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
-		panic("sys: the signal mask that was there before is refused: " + err.Error())
-	}
+	restore()
 	if errno != 0 {
 		return 0, os.NewSyscallError("clone", errno)
 	}

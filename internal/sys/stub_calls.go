@@ -230,15 +230,15 @@ func (s *Stub) newMount(fstype string, attrs Attr, options [][2]string) (*Tree, 
 	if err != nil {
 		return nil, err
 	}
-	fd, err := s.take(int(tree))
+	fd, err := s.Take(int(tree))
 	if err != nil {
 		return nil, err
 	}
 	return &Tree{fd}, nil
 }
 
-// take makes a descriptor of the stub's one of this process.
-func (s *Stub) take(fd int) (*FD, error) {
+// Take makes a descriptor of the stub's one of this process.
+func (s *Stub) Take(fd int) (*FD, error) {
 	process, err := OpenProcess(s.pid)
 	if err != nil {
 		return nil, err

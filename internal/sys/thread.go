@@ -9,6 +9,23 @@ import (
 
 const secbitNoSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP, linux/securebits.h
 
+// blockSignals keeps signals from the calling thread, which must be locked, until restore
+// is called.
+func blockSignals() (restore func(), err error) {
+	var all, old unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
+		return nil, os.NewSyscallError("rt_sigprocmask", err)
+	}
+	return func() {
+		if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
+			panic("sys: the signal mask that was there before is refused: " + err.Error())
+		}
+	}, nil
+}
+
 // AsFSUser runs f while the calling thread acts on files as uid and gid but
 // keeps all its capabilities. An overlay mounted by f creates files with these
 // ids. The thread must be locked.
