@@ -12,6 +12,21 @@ type mounts struct {
 	source  mounter.Source
 }
 
+// sockets answers socketcall(2) of who asks for a socket, likewise.
+type sockets struct {
+	mounter func() (*mounter.Mounter, error)
+}
+
+// Serve implements seccomp.Handler.
+func (s *sockets) Serve(r *seccomp.Request) seccomp.Answer {
+	started, err := s.mounter()
+	if err != nil {
+		return seccomp.Failed(err)
+	}
+	h := mounter.SocketHandler{Mounter: started}
+	return h.Serve(r)
+}
+
 // Serve implements seccomp.Handler.
 func (m *mounts) Serve(r *seccomp.Request) seccomp.Answer {
 	started, err := m.mounter()

@@ -46,6 +46,7 @@ func (s *syscalls) handlers() (map[string]seccomp.Handler, error) {
 		"mount":             m,
 		"umount":            m,
 		"umount2":           m,
+		"socketcall":        &sockets{s.mounter},
 	}
 	for name, h := range all {
 		all[name] = &counted{Handler: h, syscalls: s}

@@ -17,7 +17,10 @@ func (p *Process) receive() {
 	buf := make([]byte, maxMessage)
 	for {
 		m, fds, err := receive(p.conn, buf)
-		for _, fd := range fds { // it has none to give
+		if err == nil && m.Reply != nil && len(fds) == 1 {
+			m.Reply.socket, fds = fds[0], nil
+		}
+		for _, fd := range fds { // it has no more to give
 			_ = fd.Close()
 		}
 		if err != nil {
@@ -25,10 +28,20 @@ func (p *Process) receive() {
 		}
 		p.mu.Lock()
 		asked := p.asked[m.ID]
-		p.mu.Unlock()
 		if asked != nil {
 			asked <- m // which has room for all that comes
 		}
+		p.mu.Unlock()
+		if asked == nil {
+			m.forget()
+		}
+	}
+}
+
+// forget closes what nobody waits for.
+func (m message) forget() {
+	if m.Reply != nil {
+		_ = m.Reply.socket.Close() // unused
 	}
 }
 
@@ -46,6 +59,9 @@ func (p *Process) mount(r *request, proc *sys.FD, note func(uint64) error) (repl
 		p.mu.Lock()
 		delete(p.asked, id)
 		p.mu.Unlock()
+		for len(answers) > 0 {
+			(<-answers).forget()
+		}
 	}()
 	if err := send(p.conn, message{ID: id, Request: r}, proc.Int()); err != nil {
 		return reply{}, fmt.Errorf("%w: %w", errEnded, err)

@@ -23,7 +23,7 @@ type message struct {
 	Drop string `json:"drop,omitempty"`
 }
 
-// request is a mount(2) or umount2(2) to serve.
+// request is a mount(2), umount2(2) or socket(2) to serve.
 type request struct {
 	Container string        `json:"container"`
 	Bind      bool          `json:"bind,omitempty"`
@@ -37,6 +37,7 @@ type request struct {
 	Facts     *Facts        `json:"facts,omitempty"` // of a new mount
 	Noted     uint64        `json:"noted,omitempty"` // by who served it before
 	Timeout   time.Duration `json:"timeout"`
+	Socket    *socket       `json:"socket,omitempty"` // then nothing of a mount
 }
 
 // reply is what the caller gets.
@@ -44,6 +45,8 @@ type reply struct {
 	Errno    syscall.Errno `json:"errno,omitempty"`
 	Continue bool          `json:"continue,omitempty"` // the kernel is to do it
 	Error    string        `json:"error,omitempty"`    // for the log
+
+	socket *sys.FD // comes with the message
 }
 
 func send(conn *sys.PacketConn, m message, fds ...int) error {

@@ -20,6 +20,7 @@ type mount struct {
 	caller *caller
 	starts []start // of the paths: where each lookup begins
 	stubs  []*sys.Stub
+	made   *sys.FD // the socket
 }
 
 // end gives all back, before the caller gets its answer: what holds a mount keeps the
@@ -60,6 +61,9 @@ func (m *mount) serve(proc *sys.FD) (err error) {
 		return err
 	}
 	switch {
+	case m.Socket != nil:
+		m.made, err = m.socket()
+		return err
 	case m.Bind:
 		return m.bind()
 	case m.Remount:
@@ -277,9 +281,15 @@ func (m *mount) become(tree *sys.Tree) (l lookedUp, err error) {
 	if tree != nil {
 		give = append(give, tree.FD)
 	}
+	if m.Socket != nil {
+		give = append(give, c.net.FD)
+	}
 	given, err := l.stub.Give(give...)
 	if err != nil {
 		return l, err
+	}
+	if m.Socket != nil {
+		l.stub.JoinNet(given[len(given)-1])
 	}
 	mnt, user, root := given[0], given[1], given[2]
 	l.dirs, l.tree = given[3:3+len(m.starts)], given[len(given)-1]

@@ -98,7 +98,12 @@ func (s *server) drop(container string) {
 func (s *server) answer(id uint64, r *request, proc *sys.FD) {
 	defer proc.Close()
 	answer := s.recovered(id, r, proc)
-	if err := send(s.conn, message{ID: id, Reply: &answer}); err != nil {
+	defer answer.socket.Close() // the daemon has a copy
+	var fds []int
+	if answer.socket != nil {
+		fds = append(fds, answer.socket.Int())
+	}
+	if err := send(s.conn, message{ID: id, Reply: &answer}, fds...); err != nil {
 		fmt.Fprintf(os.Stderr, "mounter: answer: %v\n", err) // the daemon is gone, and so are we soon
 	}
 }
@@ -117,7 +122,9 @@ func (s *server) recovered(id uint64, r *request, proc *sys.FD) (answer reply) {
 	}
 	m := &mount{server: s, request: r, id: id, deadline: deadline}
 	defer m.end(leave)
-	return asReply(m.serve(proc))
+	answer = asReply(m.serve(proc))
+	answer.socket = m.made
+	return answer
 }
 
 // errContinue says that the kernel gives the right answer.
