@@ -31,10 +31,6 @@ var architectures = map[string][]specs.Arch{
 	"arm64": {specs.ArchAARCH64, specs.ArchARM},
 }
 
-// hiddenSockets are the address families that reach the host past all namespaces: its
-// hypervisor's sockets and its kernel's ciphers.
-var hiddenSockets = []uint64{unix.AF_VSOCK, unix.AF_ALG}
-
 // TrapSyscalls has the kernel ask the daemon about some system calls of the container. The
 // engine's profile stays in force: only what it allows whatever the arguments are is
 // trapped, and without a profile all else stays allowed, but for sockets that reach the host.
@@ -58,6 +54,7 @@ func (d *Document) TrapSyscalls(t Traps) {
 		missing := uint(unix.ENOSYS)
 		setRule(profile, specs.LinuxSyscall{Names: []string{newMountAPI}, Action: specs.ActErrno, ErrnoRet: &missing})
 	}
+	trapSocketcall(profile)
 	profile["listenerPath"], profile["listenerMetadata"] = t.Listener, t.Key
 	if t.WaitKillable {
 		waitKillable(profile)
@@ -74,31 +71,6 @@ func (d *Document) wanted(t Traps) []string {
 		names = append(names, "mount", "umount", "umount2")
 	}
 	return names
-}
-
-// openProfile is a profile for a container that has none.
-func openProfile(machine string) object {
-	denied := uint(unix.EPERM)
-	p := specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: architectures[machine]}
-	for _, family := range hiddenSockets {
-		for _, only64 := range only64Bit {
-			p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{
-				Names: []string{"socket"}, Action: specs.ActErrno, ErrnoRet: &denied,
-				// The kernel looks at the lower half of the argument alone.
-				Args: []specs.LinuxSeccompArg{{Index: 0, Value: 1<<32 - 1, ValueTwo: family, Op: specs.OpMaskedEqual}, only64},
-			})
-		}
-	}
-	return generic(p).(object)
-}
-
-// only64Bit are conditions one of which always holds, but neither in an ABI of 32 bits,
-// where libseccomp compares with the lower half of the value. There programs ask for a
-// socket by socketcall(2) as well, whose arguments no filter sees: libseccomp would deny
-// them all.
-var only64Bit = []specs.LinuxSeccompArg{
-	{Index: 1, Value: 1 << 32, Op: specs.OpLessThan},
-	{Index: 1, Value: 1<<32 - 1, Op: specs.OpGreaterThan},
 }
 
 // allows reports whether a profile allows a call whatever its arguments are.
@@ -120,23 +92,33 @@ func allows(profile object, name string) bool {
 // setRule makes a rule the only one of its names: of two for one call it is not defined
 // which holds.
 func setRule(profile object, rule specs.LinuxSyscall) {
-	others := slices.DeleteFunc(elements(profile, "syscalls"), func(e any) bool {
-		o, ok := e.(object)
+	takeOut(profile, rule.Names)
+	profile["syscalls"] = append(elements(profile, "syscalls"), generic(rule))
+}
+
+// takeOut takes all rules for some calls out of a profile.
+func takeOut(profile object, names []string) {
+	profile["syscalls"] = slices.DeleteFunc(elements(profile, "syscalls"), func(e any) bool {
+		rule, ok := e.(object)
 		if !ok {
 			return false
 		}
-		before := elements(o, "names")
-		left := slices.DeleteFunc(before, func(n any) bool {
-			name, ok := n.(string)
-			return ok && slices.Contains(rule.Names, name)
-		})
+		before := elements(rule, "names")
+		left := without(before, names)
 		if len(left) == len(before) {
 			return false
 		}
-		o["names"] = left
+		rule["names"] = left
 		return len(left) == 0
 	})
-	profile["syscalls"] = append(others, generic(rule))
+}
+
+// without returns a rule's names but some.
+func without(before list, names []string) list {
+	return slices.DeleteFunc(slices.Clone(before), func(n any) bool {
+		name, ok := n.(string)
+		return ok && slices.Contains(names, name)
+	})
 }
 
 // waitKillable sets the flag. A profile without flags has those that a runtime chooses,

@@ -249,6 +249,9 @@ func FuzzTrapSyscalls(f *testing.F) {
 		for _, rule := range before.Syscalls {
 			for _, name := range rule.Names {
 				was, is := actionsOf(before, name), actionsOf(after, name)
+				if name == "socket" || name == socketcall { // see socketcall_test.go
+					continue
+				}
 				if !slices.Equal(is, []string{"NOTIFY"}) && !slices.Equal(is, []string{"ERRNO"}) && !slices.Equal(was, is) {
 					t.Errorf("%s was %q, is %q", name, was, is)
 				}
@@ -260,34 +263,4 @@ func FuzzTrapSyscalls(f *testing.F) {
 			}
 		}
 	})
-}
-
-// In an ABI of 32 bits libseccomp drops the condition on the family, since a program may
-// ask by socketcall(2). The other one, of whose value it compares the lower half, must not
-// hold then, and in 64 bits one of each two has to.
-func TestHiddenSocketsLeave32BitProgramsAlone(t *testing.T) {
-	holds := func(c specs.LinuxSeccompArg, arg, value uint64) bool {
-		switch c.Op {
-		case specs.OpLessThan:
-			return arg < value
-		case specs.OpGreaterThan:
-			return arg > value
-		}
-		t.Fatalf("%+v", c)
-		return false
-	}
-	for _, arg := range []uint64{0, 1, 1<<32 - 1, 1 << 32, 1<<64 - 1} {
-		held := 0
-		for _, c := range only64Bit {
-			if holds(c, uint64(uint32(arg)), uint64(uint32(c.Value))) {
-				t.Errorf("32 bits: %+v holds for %#x", c, arg)
-			}
-			if holds(c, arg, c.Value) {
-				held++
-			}
-		}
-		if held != 1 {
-			t.Errorf("64 bits: %d conditions hold for %#x", held, arg)
-		}
-	}
 }
