@@ -115,9 +115,10 @@ func TestReadOnlyRootBehindLinksInMounts(t *testing.T) {
 		}
 		return append(dirs("/dev"),
 			stage.MountPoint{Path: "/v", Dir: true, Source: path}, stage.MountPoint{Path: "/v/back/a", Dir: true}, stage.MountPoint{Path: "/v/dir/a", Dir: true},
+			stage.MountPoint{Path: "/x", Dir: true}, stage.MountPoint{Path: "/x/v", Dir: true, Source: path}, stage.MountPoint{Path: "/x/v/back/b", Dir: true},
 			stage.MountPoint{Path: "/copied", Dir: true, CopyUp: true}, stage.MountPoint{Path: "/copied/link/file"}, stage.MountPoint{Path: "/copied/new", Dir: true})
 	}
-	readOnlyRoot(t, links, points, ids, true, "back", "back/a", "dev", "etc/work", "etc/work/dir", "target", "target/file (file)", "v")
+	readOnlyRoot(t, links, points, ids, true, "back", "back/a", "back/b", "dev", "etc/work", "etc/work/dir", "target", "target/file (file)", "v", "x")
 }
 
 func TestReadOnlyRootIsLeftToTheRuntime(t *testing.T) {
