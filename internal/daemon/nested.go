@@ -25,12 +25,12 @@ func (r *registry) nest(key string, n api.Nested) (*api.Views, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	workshop, err := r.workshop(0)
+	workshop, err := r.workshop(0) // which may have to be waited for: not with a lock
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	slot, err := r.nestLocked(c, nested{Nested: n})
 	if err != nil {
 		return nil, err

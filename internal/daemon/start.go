@@ -8,6 +8,7 @@ import (
 	"cloister/emul"
 	"cloister/fs"
 	"cloister/internal/api"
+	"cloister/internal/sealed"
 	"cloister/runtimehook/idrange"
 )
 
@@ -15,6 +16,10 @@ import (
 // was promised, and prepares its views. From now on the container's life is that of
 // its init.
 func (r *registry) start(s api.Start) (*api.Views, error) {
+	workshop, err := r.workshop(s.Gone) // which may have to be waited for: not with a lock
+	if err != nil {
+		return nil, err
+	}
 	c, err := r.starting(s)
 	if err != nil {
 		return nil, err
@@ -23,14 +28,12 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 	defer c.mu.Unlock()
 	switch {
 	case c.phase == running && c.Init.PID == s.PID:
-		v, err := r.answer(c, s.Gone)
-		if err == nil {
-			v.Attached = true
-		}
-		return v, err
+		v := r.answer(c, workshop)
+		v.Attached = true
+		return v, nil
 	case c.phase == starting && c.Init.PID == s.PID: // asked again
 		c.outdated = false
-		return r.answer(c, s.Gone)
+		return r.answer(c, workshop), nil
 	case c.phase != creating:
 		return nil, fmt.Errorf("container %s is %v: %w", c.ID, c.phase, errConflict)
 	}
@@ -45,19 +48,15 @@ func (r *registry) start(s api.Start) (*api.Views, error) {
 		return nil, err
 	}
 	c.phase = starting
-	return r.answer(c, s.Gone)
+	return r.answer(c, workshop), nil
 }
 
-// answer tells the hook what it needs. gone is a workshop that it has not found.
-func (r *registry) answer(c *container, gone int) (*api.Views, error) {
-	workshop, err := r.workshop(gone)
-	if err != nil {
-		return nil, err
-	}
+// answer tells the hook what it needs.
+func (r *registry) answer(c *container, workshop sealed.Address) *api.Views {
 	return &api.Views{
 		Key: c.key(), Views: r.views.attachable(c.Slot),
 		IDs: c.IDs, StageDir: r.dir(c), Workshop: workshop,
-	}, nil
+	}
 }
 
 // starting finds the container of a prestart hook: by the key that the wrapper put

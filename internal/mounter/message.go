@@ -44,7 +44,7 @@ type request struct {
 type reply struct {
 	Errno    syscall.Errno `json:"errno,omitempty"`
 	Continue bool          `json:"continue,omitempty"` // the kernel is to do it
-	Error    string        `json:"error,omitempty"`    // for the log
+	Error    string        `json:"error,omitempty"`    // for the log, of EIO
 
 	socket *sys.FD // comes with the message
 }

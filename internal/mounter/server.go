@@ -118,7 +118,7 @@ func (s *server) recovered(id uint64, r *request, proc *sys.FD) (answer reply) {
 	deadline := time.Now().Add(min(r.Timeout, serviceLimit))
 	leave, ok := s.limit.enter(r.Container, deadline)
 	if !ok {
-		return reply{Errno: unix.EBUSY, Error: fmt.Sprintf("%d calls of the container wait for file systems that don't answer", perContainer)}
+		return reply{Errno: unix.EBUSY}
 	}
 	m := &mount{server: s, request: r, id: id, deadline: deadline}
 	defer m.end(leave)
