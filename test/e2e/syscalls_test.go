@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -96,30 +95,35 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 		calls := world.Command(ctx, world.Wrapper, "--runtime-path", b.runtime, "--root", b.root(), "exec", b.id, "probe", "sysinfo-again-and-again")
 		var out strings.Builder
 		calls.Stdout, calls.Stderr = &out, &out
+		in, err := calls.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := calls.Start(); err != nil {
 			t.Fatal(err)
 		}
-		killed := 0
-		ended := make(chan error, 1)
-		go func() { ended <- calls.Wait() }()
-		tick := time.NewTicker(300 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case err := <-ended:
-				if err != nil || strings.TrimSpace(out.String()) != "true" {
-					t.Errorf("%v: %s", err, out.String())
-				}
-				if killed < 2 {
-					t.Errorf("the worker was killed %d times meanwhile", killed)
-				}
-				return
-			case <-tick.C:
-				if worker(t).Kill() == nil {
-					killed++
-				}
-			}
+		for range 4 {
+			endWorker(t, syscall.SIGKILL)
 		}
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := calls.Wait(); err != nil || strings.TrimSpace(out.String()) != "true" {
+			t.Errorf("%v: %s", err, out.String())
+		}
+	})
+}
+
+// endWorker has the worker end, and waits for another one.
+func endWorker(t *testing.T, by syscall.Signal) {
+	t.Helper()
+	before := worker(t)
+	if err := before.Signal(by); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another worker", func() bool {
+		s, err := world.Daemon.Client.Status()
+		return err == nil && s.WorkerPID != before.Pid
 	})
 }
 
@@ -133,7 +137,7 @@ func TestBundleListenerArrivesAtTheNextWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, end := range []os.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+	for _, end := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		cmd := exec.Command(filepath.Join(world.Rootfs, "bin", probeName), "arrival", filepath.Join(world.Daemon.RunDir, "seccomp.sock"), d.Key)
 		in, err := cmd.StdinPipe()
 		if err != nil {
@@ -150,14 +154,7 @@ func TestBundleListenerArrivesAtTheNextWorker(t *testing.T) {
 		if !lines.Scan() || lines.Text() != "half" {
 			t.Fatal(lines.Text(), lines.Err())
 		}
-		before := worker(t)
-		if err := before.Signal(end); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "another worker", func() bool {
-			s, err := world.Daemon.Client.Status()
-			return err == nil && s.WorkerPID != before.Pid
-		})
+		endWorker(t, end)
 		if _, err := in.Write([]byte("\n")); err != nil {
 			t.Fatal(err)
 		}
