@@ -25,7 +25,7 @@ func probeSysinfo() {
 	fmt.Println(s.Totalram*unit>>10, s.Totalswap*unit>>10, s.Uptime)
 }
 
-// probeManySysinfo calls it until the input ends, and prints whether it has, or the first
+// probeManySysinfo calls it until the input ends, and prints "begun" and whether it has, or the first
 // answer that is another than before.
 func probeManySysinfo() {
 	var first, s unix.Sysinfo_t
@@ -33,6 +33,7 @@ func probeManySysinfo() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+	fmt.Println("begun")
 	ended := make(chan error)
 	go func() { _, err := io.Copy(io.Discard, os.Stdin); ended <- err }()
 	for n := 0; ; n++ {

@@ -93,14 +93,20 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 		defer cancel()
 		calls := world.Command(ctx, world.Wrapper, "--runtime-path", b.runtime, "--root", b.root(), "exec", b.id, "probe", "sysinfo-again-and-again")
-		var out strings.Builder
-		calls.Stdout, calls.Stderr = &out, &out
 		in, err := calls.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := calls.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := calls.Start(); err != nil {
 			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		if !lines.Scan() || lines.Text() != "begun" {
+			t.Fatal(lines.Text(), lines.Err())
 		}
 		for range 4 {
 			endWorker(t, syscall.SIGKILL)
@@ -108,8 +114,11 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 		if err := in.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := calls.Wait(); err != nil || strings.TrimSpace(out.String()) != "true" {
-			t.Errorf("%v: %s", err, out.String())
+		if !lines.Scan() || lines.Text() != "true" {
+			t.Error(lines.Text(), lines.Err())
+		}
+		if err := calls.Wait(); err != nil {
+			t.Error(err)
 		}
 	})
 }
