@@ -156,7 +156,11 @@ func (c *container) start(key string, log zerolog.Logger, adapt func(*container)
 	handler := &mounter.Handler{Mounter: c.mounter, Source: c}
 	agent, err := seccomp.New(seccomp.Options{
 		Journal: journal, Log: log,
-		Handlers: map[string]seccomp.Handler{"mount": handler, "umount2": handler},
+		Handlers: map[string]seccomp.Handler{
+			"mount":      handler,
+			"umount2":    handler,
+			"socketcall": &mounter.SocketHandler{Mounter: c.mounter},
+		},
 	})
 	c.check(errors.Join(err, journal.Close()))
 	c.check(agent.Add(seccomp.Listener{Container: key, Name: key, FD: fds[0]}))
@@ -281,6 +285,7 @@ func inContainer(root string) error {
 	listener, err := systest.InstallFilter(
 		systest.Trap{Arch: auditArch[runtime.GOARCH], Nr: unix.SYS_MOUNT},
 		systest.Trap{Arch: auditArch[runtime.GOARCH], Nr: unix.SYS_UMOUNT2},
+		systest.Trap{Arch: unix.AUDIT_ARCH_I386, Nr: 102}, // socketcall
 	)
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 		err = hang(os.Args[1])
 	case role == "pointers":
 		err = pointers()
+	case role == "socketcall":
+		err = socketcall(os.Args[1:])
 	case role == "call":
 		err = call(os.Args[1:])
 	case slices.Equal(os.Args[1:], mounter.Args):
