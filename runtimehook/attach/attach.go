@@ -140,6 +140,10 @@ func inWorkshop(init *sys.FD, pid int, c *Container, do func(*worker) (*Attached
 		return nil, err
 	}
 	defer w.network.Close()
+	// The host's own proc must not be sealed, whoever is taken for a container.
+	if same, err := sharesNamespace(pid, "mnt"); err != nil || same {
+		return nil, errors.Join(err, fmt.Errorf("%w: process %d is among the host's mounts", ErrNotIsolated, pid))
+	}
 	// This fails if the process has ended by now, and its number may be another's.
 	err = w.inside(func(root *sys.FD) (err error) {
 		if w.real = c.Root; c.Root != "/" {

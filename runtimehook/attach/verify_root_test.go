@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/internal/sys/systest"
 	"cloister/runtimehook/attach"
@@ -40,6 +41,19 @@ func TestVerify(t *testing.T) {
 				t.Errorf("got %v, want %q shared", err, tt.shared)
 			}
 		})
+	}
+}
+
+func TestNothingIsSealedAmongTheHostsMounts(t *testing.T) {
+	w, views := workshop(t, "view of ", "proc/uptime")
+	host := &container{t: t, root: "/", pid: os.Getpid()}
+	for name, do := range map[string]func() ([]string, error){
+		"attach":   func() ([]string, error) { return host.attach(w, sealed.Plan{Views: views}) },
+		"reattach": func() ([]string, error) { return host.reattach(host.pid, w, sealed.Plan{Views: views}) },
+	} {
+		if _, err := do(); !errors.Is(err, attach.ErrNotIsolated) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
