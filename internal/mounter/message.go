@@ -13,7 +13,7 @@ import (
 type message struct {
 	ID      uint64   `json:"id,omitempty"` // of the request that it is about
 	Request *request `json:"request,omitempty"`
-	// Note is the id of the mount that the mounter is about to attach; Noted tells it to
+	// Note is the id of the mount that the mounter is about to attach or change; Noted tells it to
 	// go on, and Gone that there is nobody any more whose it would be.
 	Note  uint64 `json:"note,omitempty"`
 	Noted bool   `json:"noted,omitempty"`

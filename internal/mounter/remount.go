@@ -59,6 +59,13 @@ func (m *mount) remount() error {
 	if err != nil {
 		return orContinue(err)
 	}
+	_, id, err := l.stub.Stat(l.files[0])
+	if err != nil {
+		return orContinue(err)
+	}
+	if err := m.note(m.id, id, m.deadline); err != nil { // which asks whether the caller waits
+		return err
+	}
 	for i, c := range changesOf(m.Flags) {
 		err = l.stub.SetAttributes(l.files[0], c.on, c.off)
 		switch {

@@ -2,7 +2,15 @@
 
 package mounter_test
 
-import "testing"
+import (
+	"errors"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"cloister/internal/sys"
+)
 
 // below runs the script on /mnt/a in a user namespace below the container's, where all
 // flags of the mounts are locked that there were before.
@@ -42,4 +50,21 @@ func TestFlagsThatARemountMustKeep(t *testing.T) {
 		tests = append(tests, mountTest{test.what, below + test.script, test.want})
 	}
 	runMountTests(t, c, tests)
+}
+
+func TestNoFlagsAreChangedForACallerThatIsGone(t *testing.T) {
+	c := newContainer(t, nil)
+	proc, err := sys.Open("/proc/"+strconv.Itoa(c.process.Pid), unix.O_PATH)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.Close()
+	gone := errors.New("gone")
+	err = c.mounter.Remount("c", proc, "/", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, func(uint64) error { return gone })
+	if !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
+	}
+	if got := c.sh("touch /tmp/f && echo writable"); got != "writable" {
+		t.Error(got)
+	}
 }
