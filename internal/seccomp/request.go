@@ -89,14 +89,23 @@ func cutString(b []byte) (text string, whole bool) {
 // WriteMemory writes to the caller's memory where the caller itself could. EFAULT
 // means that it was not all of b.
 func (r *Request) WriteMemory(addr uint64, b []byte) error {
-	if err := r.Valid(); err != nil {
+	memory, err := sys.OpenProcessMemory(r.TID)
+	// While the caller waits its memory is that of its call. From here on it may execute
+	// another program, of which none may be written to.
+	if gone := r.Valid(); gone != nil {
+		return errors.Join(gone, memory.Close())
+	}
+	if err != nil {
 		return err
 	}
-	_, err := sys.WriteProcessMemory(r.TID, addr, b)
-	if errors.Is(err, unix.ESRCH) {
-		return ErrGone
+	if _, err = memory.Write(addr, b); errors.Is(err, unix.EFAULT) {
+		// A page may have to be fetched by the process itself (userfaultfd(2)), for which
+		// only a read waits.
+		if _, readErr := r.ReadMemory(addr, make([]byte, len(b))); readErr == nil {
+			_, err = memory.Write(addr, b)
+		}
 	}
-	return err
+	return errors.Join(err, memory.Close())
 }
 
 // ProcDir opens the caller's directory in /proc. It stays that of this very thread,

@@ -10,12 +10,26 @@ import (
 // ReadProcessMemory reads memory of the process that has the thread, as far as there
 // is any: fewer bytes come with EFAULT. ESRCH means that there is no such thread.
 func ReadProcessMemory(tid int, addr uint64, buf []byte) (int, error) {
-	return processMemory(unix.SYS_PROCESS_VM_READV, "process_vm_readv", tid, addr, buf)
-}
-
-// WriteProcessMemory is the other direction. It writes where the process itself could.
-func WriteProcessMemory(tid int, addr uint64, buf []byte) (int, error) {
-	return processMemory(unix.SYS_PROCESS_VM_WRITEV, "process_vm_writev", tid, addr, buf)
+	if tid <= 0 {
+		return 0, unix.ESRCH
+	}
+	if addr+uint64(len(buf)) < addr {
+		return 0, unix.EFAULT
+	}
+	done := 0
+	for done < len(buf) {
+		n, err := readPages(tid, addr+uint64(done), buf[done:])
+		done += n
+		switch {
+		case err == unix.EFAULT || err == unix.ESRCH:
+			return done, err
+		case err != 0:
+			return done, os.NewSyscallError("process_vm_readv", err)
+		case n == 0:
+			return done, unix.EFAULT
+		}
+	}
+	return done, nil
 }
 
 // pagesPerCall is how many pages one call is asked for.
@@ -26,32 +40,9 @@ type remoteRange struct{ base, length uint64 }
 
 var pageSize = uint64(os.Getpagesize())
 
-func processMemory(call uintptr, name string, tid int, addr uint64, buf []byte) (int, error) {
-	if tid <= 0 {
-		return 0, unix.ESRCH
-	}
-	if addr+uint64(len(buf)) < addr {
-		return 0, unix.EFAULT
-	}
-	done := 0
-	for done < len(buf) {
-		n, err := processPages(call, tid, addr+uint64(done), buf[done:])
-		done += n
-		switch {
-		case err == unix.EFAULT || err == unix.ESRCH:
-			return done, err
-		case err != 0:
-			return done, os.NewSyscallError(name, err)
-		case n == 0:
-			return done, unix.EFAULT
-		}
-	}
-	return done, nil
-}
-
-// processPages transfers the first pages. A range for each page lets the kernel do
+// readPages copies the first pages. A range for each page lets the kernel do
 // those that come before one that is not there.
-func processPages(call uintptr, tid int, addr uint64, buf []byte) (int, unix.Errno) {
+func readPages(tid int, addr uint64, buf []byte) (int, unix.Errno) {
 	var pages [pagesPerCall]remoteRange
 	count, total := 0, uint64(0)
 	for count < len(pages) && total < uint64(len(buf)) {
@@ -63,7 +54,7 @@ func processPages(call uintptr, tid int, addr uint64, buf []byte) (int, unix.Err
 	}
 	local := unix.Iovec{Base: &buf[0]}
 	local.SetLen(int(total))
-	n, _, errno := unix.Syscall6(call, uintptr(tid), uintptr(unsafe.Pointer(&local)), 1,
+	n, _, errno := unix.Syscall6(unix.SYS_PROCESS_VM_READV, uintptr(tid), uintptr(unsafe.Pointer(&local)), 1,
 		uintptr(unsafe.Pointer(&pages)), uintptr(count), 0)
 	if errno != 0 {
 		return 0, errno

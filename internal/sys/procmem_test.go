@@ -3,7 +3,10 @@ package sys
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -29,7 +32,12 @@ func TestProcessMemoryIsCopiedAsFarAsItGoes(t *testing.T) {
 	addr := uint64(uintptr(unsafe.Pointer(&memory[before])))
 	there := pages*size - before
 	want := bytes.Repeat([]byte("cloister"), (there+size)/8)
-	if n, err := WriteProcessMemory(os.Getpid(), addr, want); n != there || !errors.Is(err, unix.EFAULT) {
+	own, err := OpenProcessMemory(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if n, err := own.Write(addr, want); n != there || !errors.Is(err, unix.EFAULT) {
 		t.Errorf("write over the end: %d, %v; want %d bytes and EFAULT", n, err, there)
 	}
 	got := make([]byte, there+1)
@@ -50,6 +58,94 @@ func TestProcessMemoryIsCopiedAsFarAsItGoes(t *testing.T) {
 	for _, tid := range []int{0, -1, 1 << 30} {
 		if _, err := ReadProcessMemory(tid, addr, got); !errors.Is(err, unix.ESRCH) {
 			t.Errorf("thread %d: %v", tid, err)
+		}
+	}
+}
+
+func TestMemoryIsWrittenWhereTheProcessCould(t *testing.T) {
+	size := os.Getpagesize()
+	memory, err := unix.Mmap(-1, 0, 3*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Munmap(memory); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := unix.Mprotect(memory[2*size:], unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	own, err := OpenProcessMemory(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	base := uint64(uintptr(unsafe.Pointer(&memory[0])))
+	for _, find := range []func(uint64) (uint64, error){own.endOfWritable, own.endInText} {
+		for at, want := range map[uint64]uint64{base: base + 2*uint64(size), base + 2*uint64(size): 0, 0: 0, 1 << 62: 0} {
+			// The kernel may join a mapping with those around it.
+			if end, err := find(at); end < want || (end == 0) != (want == 0) || err != nil {
+				t.Errorf("%#x: until %#x, %v; want %#x", at, end, err, want)
+			}
+		}
+	}
+	if n, err := own.Write(base+2*uint64(size)-3, []byte("written")); n != 3 || !errors.Is(err, unix.EFAULT) || memory[2*size] != 0 {
+		t.Errorf("%d, %v", n, err)
+	}
+	for name, at := range map[string]uint64{"null": 0, "wraps": ^uint64(0) - 1, "kernel": 1 << 63, "read-only": base + 2*uint64(size)} {
+		if n, err := own.Write(at, make([]byte, 10)); n != 0 || !errors.Is(err, unix.EFAULT) {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+}
+
+// What has been opened is not the memory of a program that the process executes.
+func TestMemoryOfAnotherProgramIsNotWritten(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "echo; read go; exec cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }() // its input ends before
+	defer in.Close()
+	b := make([]byte, 1)
+	if _, err := out.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	before, err := OpenProcessMemory(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	if _, err := in.Write([]byte("go\nx")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(b); err != nil || b[0] != 'x' {
+		t.Fatalf("%q, %v", b, err)
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var start, end uint64
+		var access string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &start, &end, &access); err != nil || access[1] != 'w' {
+			continue
+		}
+		if n, err := before.Write(start, b); n != 0 || !errors.Is(err, unix.EFAULT) {
+			t.Errorf("%s: %d, %v", line, n, err)
+		}
+		if n, err := before.mem.WriteAt(b, int64(start)); n != 0 {
+			t.Errorf("%s: %d, %v", line, n, err)
 		}
 	}
 }
