@@ -159,6 +159,10 @@ func Main() error {
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
+	cgroups, err := openCgroups()
+	if err != nil {
+		return err
+	}
 	w, err := sealed.Build(o.ViewsDirs)
 	answer := ready{}
 	if err != nil {
@@ -173,5 +177,5 @@ func Main() error {
 	if err := conn.Send(string(reply)); err != nil || answer.Error != "" {
 		return err // or nil: the daemon has been told
 	}
-	return serve(conn, w)
+	return serve(conn, w, cgroups)
 }

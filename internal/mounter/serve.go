@@ -281,15 +281,14 @@ func (m *mount) become(tree *sys.Tree) (l lookedUp, err error) {
 	if tree != nil {
 		give = append(give, tree.FD)
 	}
-	if m.Socket != nil {
-		give = append(give, c.net.FD)
-	}
 	given, err := l.stub.Give(give...)
 	if err != nil {
 		return l, err
 	}
 	if m.Socket != nil {
-		l.stub.JoinNet(given[len(given)-1])
+		if err := m.joinForSocket(l.stub); err != nil {
+			return l, err
+		}
 	}
 	mnt, user, root := given[0], given[1], given[2]
 	l.dirs, l.tree = given[3:3+len(m.starts)], given[len(given)-1]

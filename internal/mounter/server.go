@@ -31,13 +31,15 @@ type server struct {
 	spares spares
 	userns sys.FileID // the server's own
 
+	cgroups *sys.FD // the cgroup2 tree; nil if there is none
+
 	mu    sync.Mutex
 	noted map[uint64]chan error // by id of a request, gets what comes of its note; guarded by mu
 }
 
 // serve serves requests until the other end is closed. The calling thread is the
 // workshop's.
-func serve(conn *sys.PacketConn, w *sealed.Workshop) error {
+func serve(conn *sys.PacketConn, w *sealed.Workshop, cgroups *sys.FD) error {
 	own, err := sys.OpenThreadNamespace("user")
 	if err != nil {
 		return err
@@ -45,6 +47,7 @@ func serve(conn *sys.PacketConn, w *sealed.Workshop) error {
 	s := &server{
 		conn: conn, trees: trees{workshop: w}, jobs: make(chan func()), userns: own.ID(),
 		limit: limit{each: perContainer, queues: map[string]*queue{}}, spares: spares{stubs: make(chan *sys.Stub, 1)}, noted: map[uint64]chan error{},
+		cgroups: cgroups,
 	}
 	if err := own.Close(); err != nil {
 		return err

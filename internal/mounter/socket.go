@@ -1,6 +1,7 @@
 package mounter
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -85,4 +86,72 @@ func (m *mount) socket() (*sys.FD, error) {
 		return nil, refusal{err}
 	}
 	return l.stub.Take(fd)
+}
+
+// joinForSocket makes the stub a member of what a socket belongs to as well: the caller's
+// network namespace and its cgroup, whose limits and programs hold for the socket.
+func (m *mount) joinForSocket(stub *sys.Stub) error {
+	net, err := stub.Give(m.caller.net.FD)
+	if err != nil {
+		return err
+	}
+	if err := m.enterCgroup(stub); err != nil {
+		return err
+	}
+	stub.JoinNet(net[0])
+	return nil
+}
+
+// enterCgroup moves the stub to the caller's cgroup in the cgroup2 tree. What there is of v1
+// goes by who receives the socket.
+func (m *mount) enterCgroup(stub *sys.Stub) error {
+	text, err := sys.ReadFileAt(m.caller.proc, "cgroup")
+	if err != nil {
+		return err
+	}
+	cgroup, ok := unifiedCgroup(text)
+	if !ok || m.cgroups == nil {
+		return nil
+	}
+	procs, err := m.cgroups.OpenAt("."+cgroup+"/cgroup.procs", unix.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	defer procs.Close() // the stub has it
+	given, err := stub.Give(procs)
+	if err != nil {
+		return err
+	}
+	return stub.EnterCgroup(given[0])
+}
+
+// unifiedCgroup returns the path in the cgroup2 tree from /proc/<pid>/cgroup.
+func unifiedCgroup(text []byte) (string, bool) {
+	for line := range bytes.Lines(text) {
+		if name, ok := bytes.CutPrefix(line, []byte("0::")); ok {
+			return string(bytes.TrimSuffix(name, []byte("\n"))), true
+		}
+	}
+	return "", false
+}
+
+// openCgroups opens the cgroup2 tree, if there is one.
+func openCgroups() (*sys.FD, error) {
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		fd, err := sys.OpenPath(dir)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		magic, err := fd.FSMagic()
+		if err == nil && magic == unix.CGROUP2_SUPER_MAGIC {
+			return fd, nil
+		}
+		if err := errors.Join(err, fd.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,7 @@ const nrSocketcall = 102
 
 // socketcall makes the socketcall(2) that its arguments say: the number of the call and what
 // is in memory, after which there is none. It writes the error's name or what the socket is.
-// With RACE the first number in memory changes to that and back all the time, while the
+// With LISTEN it is what ss(8) says of it instead. With RACE the first number in memory changes to that and back all the time, while the
 // call is made again and again.
 func socketcall(args []string) error {
 	if n, err := strconv.ParseUint(os.Getenv("FILES"), 0, 32); err == nil {
@@ -62,6 +63,14 @@ func socketcall(args []string) error {
 	if fd < 0 {
 		fmt.Println(unix.ErrnoName(syscall.Errno(-fd)))
 		return nil
+	}
+	if os.Getenv("LISTEN") != "" {
+		if err := unix.Listen(fd, 1); err != nil {
+			return err
+		}
+		ss := exec.Command("ss", "-Hltn", "--cgroup")
+		ss.Stdout, ss.Stderr = os.Stdout, os.Stderr
+		return ss.Run()
 	}
 	return describe(fd)
 }
@@ -167,6 +176,45 @@ func TestSocketsOfI386(t *testing.T) {
 		{"other calls", s + "S 99 0 0 0; S 2 9999 0 0; S 8 1 1 0 0", "EINVAL\nEBADF\nEFAULT"},
 		{"memory that changes", s + "RACE=40 S 1 2 1 0", "map[2:true EPERM:true]"},
 	})
+}
+
+// TestASocketBelongsToTheCallersCgroup has ss say which cgroup a socket is of: its number,
+// since there is no cgroup tree in the container.
+func TestASocketBelongsToTheCallersCgroup(t *testing.T) {
+	if out, err := exec.Command("ss", "-Hltn", "--cgroup").CombinedOutput(); err != nil {
+		t.Skipf("no ss that knows cgroups: %v: %s", err, out)
+	}
+	tree := "/sys/fs/cgroup"
+	if _, err := os.Stat(tree + "/unified"); err == nil {
+		tree += "/unified"
+	}
+	if _, err := os.Stat(tree + "/cgroup.procs"); err != nil {
+		t.Skipf("no cgroup2 tree: %v", err)
+	}
+	c := newContainer(t, nil)
+	dir := fmt.Sprintf("%s/cloister-test-%d", tree, os.Getpid())
+	threads := dir + "/threads"
+	for _, d := range []string{dir, threads} {
+		c.check(os.Mkdir(d, 0o755))
+		t.Cleanup(func() { c.check(os.Remove(d)) })
+	}
+	t.Cleanup(func() {
+		_ = c.process.Kill()
+		_, _ = c.process.Wait() // killed
+	})
+	belongs := func(file, dir string) {
+		t.Helper()
+		c.check(os.WriteFile(dir+"/"+file, []byte(strconv.Itoa(c.process.Pid)), 0o644))
+		var st unix.Stat_t
+		c.check(unix.Stat(dir, &st))
+		want := fmt.Sprintf("cgroup:unreachable:%x", st.Ino)
+		if got := c.sh("LISTEN=1 " + roleEnv + "=socketcall /self 1 2 1 0 2>/dev/null | grep -o cgroup:.*"); got != want {
+			t.Errorf("%s: socket of %s, want %s", dir, got, want)
+		}
+	}
+	belongs("cgroup.procs", dir)
+	c.check(os.WriteFile(threads+"/cgroup.type", []byte("threaded"), 0o644))
+	belongs("cgroup.threads", threads)
 }
 
 func TestASocketIsMadeByTheNextMounter(t *testing.T) {

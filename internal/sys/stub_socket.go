@@ -11,3 +11,13 @@ func (s *Stub) Socket(family, kind, protocol uint32) (int, error) {
 	fd, err := s.do("socket", unix.SYS_SOCKET, uintptr(family), uintptr(kind), uintptr(protocol))
 	return int(fd), err
 }
+
+// EnterCgroup moves the stub to the cgroup whose cgroup.procs is open there.
+func (s *Stub) EnterCgroup(procs int) error {
+	self, err := s.putString("0")
+	if err != nil {
+		return err
+	}
+	_, err = s.do("write cgroup.procs", unix.SYS_WRITE, uintptr(procs), self, 1)
+	return err
+}
