@@ -228,3 +228,24 @@ func TestASocketIsMadeByTheNextMounter(t *testing.T) {
 		}
 	}
 }
+
+func TestSocketsAreTheCallersAlone(t *testing.T) {
+	c := newContainer(t, nil)
+	const count = 50
+	script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do %s=socketcall /self 1 2 1 0; i=$((i+1)); done | sort -u", count, roleEnv)
+	open := func() (sum int) {
+		for _, pid := range []int{os.Getpid(), c.mounter.Process().PID} {
+			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+			c.check(err)
+			sum += len(files)
+		}
+		return sum
+	}
+	before := open()
+	if got := c.sh(script); got != "2 1 6 uid 0" {
+		t.Fatal(got)
+	}
+	if after := open(); after >= before+count {
+		t.Errorf("%d descriptors are open after %d sockets, %d before", after, count, before)
+	}
+}

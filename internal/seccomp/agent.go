@@ -32,7 +32,7 @@ type Options struct {
 	// Journal is of CreateJournal, by this process or one that is dead by now. It
 	// stays the caller's, who may close it after New.
 	Journal *sys.FD
-	// Handlers answer the calls, by name: mount, sysinfo, sched_getaffinity, syslog.
+	// Handlers answer the calls, by name: mount, sysinfo, sched_getaffinity, syslog, socketcall.
 	// What has no handler fails with ENOSYS.
 	Handlers map[string]Handler
 	// Deadline is after which a caller gets EIO, 10 seconds if 0.

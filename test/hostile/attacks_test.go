@@ -60,6 +60,7 @@ var attacks = []attack{
 	{id: "T15", what: "the i386 way to a proc without anything over it", kind: privileged, row: row{steps: "mkdir P; api i386; new proc P; total P/meminfo; detach P", want: "ok; " + memoryKiB + "; ok"}},
 	{id: "T15", what: "the hypervisor through AF_VSOCK", kind: privileged, row: row{steps: "vsock", want: "EPERM|EACCES|EAFNOSUPPORT"}},
 	{id: "T15", what: "the same by i386's socketcall, which no filter sees into", kind: privileged, row: row{steps: "vsock386", want: "*"}},
+	{id: "T15", what: "the same by i386's socket", kind: privileged, row: row{steps: "vsock386 direct", want: "EPERM|EACCES|EAFNOSUPPORT|ENOSYS"}},
 	{id: "T17", what: "a node of the host's disk", kind: privileged, row: row{steps: "mknod /tmp/d b 254 0; open /tmp/d", want: "EPERM; ENOENT"}},
 	{id: "T17", what: "a node that is in the image", kind: privileged, row: row{steps: "open /opt/disk", want: "EACCES|EPERM"}},
 	{id: "T18", what: "BPF maps of the whole host", kind: privileged, row: row{steps: "bpf", want: "EPERM"}},

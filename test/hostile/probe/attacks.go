@@ -27,7 +27,7 @@ func init() {
 		"iopl":     func([]string) error { return iopl() },
 		"fsopen":   func(a []string) error { return closed(unix.Fsopen(a[0], unix.FSOPEN_CLOEXEC)) },
 		"vsock":    func([]string) error { return closed(unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0)) },
-		"vsock386": func([]string) error { return vsock386() },
+		"vsock386": vsock386,
 		"addkey":   addKey,
 		"findkey":  findKey,
 		"rmkey":    removeKey,
@@ -93,8 +93,13 @@ func syslog(a []string) error {
 	return err
 }
 
-// vsock386 makes the socket by i386's socketcall, whose arguments no filter can see.
-func vsock386() error {
+// vsock386 makes the socket as an i386 program: directly, or by socketcall, whose arguments
+// no filter can see.
+func vsock386(a []string) error {
+	if len(a) > 0 && a[0] == "direct" {
+		fd, err := i386.call(callSocket, unix.AF_VSOCK, unix.SOCK_STREAM)
+		return closed(int(fd), err)
+	}
 	m, err := lowMemory(4096)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ var (
 	callSysinfo     = number{unix.SYS_SYSINFO, 116}
 	callGetaffinity = number{unix.SYS_SCHED_GETAFFINITY, 242}
 	callSyslog      = number{unix.SYS_SYSLOG, 103}
+	callSocket      = number{unix.SYS_SOCKET, 359}
 	callSocketcall  = number{0, 102} // i386's alone
 )
 
