@@ -10,6 +10,8 @@
 // each call, that has become the caller: its namespaces, root, ids and capabilities
 // (sys.Stub). Thus the kernel itself decides what the caller may reach and do, and a file
 // system that never answers, which may be the container's own, holds up nobody else.
+//
+// Sockets that i386 programs ask for by socketcall(2) are made the same way.
 package mounter
 
 import (
