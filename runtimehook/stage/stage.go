@@ -4,8 +4,8 @@
 //
 // Nothing on disk changes its owner. Every source is cloned (open_tree), id-mapped
 // (mount_setattr) and attached below an area of its own, and the container's
-// config is pointed there. A read-only source is made read-only here, and Seal has
-// the kernel lock it: no capability of the container can make it writable.
+// config is pointed there. A read-only source or root is made read-only here, and Seal
+// has the kernel lock it: no capability of the container can make it writable.
 //
 // The wrapper stages in a mount namespace that only it and the runtime live in;
 // nothing of it is seen on the host or has to be cleaned up. The precreate hook has

@@ -8,7 +8,7 @@
 // host.
 //
 // The package knows nothing of what is tested. Its tests with the build tag vm test
-// the whole program; two processors take five minutes:
+// the whole program; two processors take ten minutes:
 //
 //	go test -tags vm ./test/vm
 //

@@ -22,7 +22,7 @@ var guests = []struct {
 	runtimes string // suite of runc and crun
 	// What status says that this host can do besides what is needed.
 	features map[string]string
-	// Whether the end-to-end tests are run, which takes three minutes.
+	// Whether the end-to-end tests and containers that attack are run, which takes minutes.
 	endToEnd bool
 }{
 	{
