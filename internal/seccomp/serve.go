@@ -12,7 +12,7 @@ import (
 )
 
 // maxAttempts is how often successors serve a call: it may be what kills them.
-const maxAttempts = 3
+const maxAttempts = 5
 
 // retryReceive is when a listener is tried again that gives an error.
 const retryReceive = 100 * time.Millisecond
