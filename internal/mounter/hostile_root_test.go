@@ -58,7 +58,7 @@ func hang(target string) error {
 func TestAFileSystemThatNeverAnswersHoldsUpNobodyElse(t *testing.T) {
 	c := newContainer(t, nil)
 	n := c.neighbour()
-	if got := c.sh(roleEnv + `=hang /self /mnt/b >/tmp/out 2>&1 & echo $! >/tmp/pid; until grep . /tmp/out; do sleep 0.01; done`); got != "mounted" {
+	if got := c.sh(roleEnv + `=hang /self /mnt/b >/tmp/out 2>&1 & echo $! >/tmp/pid; until grep . /tmp/out 2>/dev/null; do sleep 0.01; done`); got != "mounted" {
 		t.Fatal(got)
 	}
 	script := "M proc /mnt/b/x proc &\n"
