@@ -117,19 +117,23 @@ func readNew(r *seccomp.Request, q *request) (ours bool, err error) {
 // refuses a source and a target that can't be read.
 func readBind(r *seccomp.Request, q *request) (ours bool, err error) {
 	q.Bind = true
-	if q.Source, err = readPath(r, argSource); err != nil || !namesKernelFiles(string(q.Source)) {
+	if q.Source, err = readPath(r, argSource); err != nil || len(q.Source) == 0 {
 		return false, err
+	}
+	if source := string(q.Source); !namesKernelFiles(source) {
+		if may, err := mayBeSealed(r, source); err != nil || !may {
+			return false, err
+		}
 	}
 	q.Target, err = readPath(r, argTarget)
 	return len(q.Target) > 0, err
 }
 
-// namesKernelFiles goes by the words of a path, as everybody calls them so: programs bind
-// a lot, and what the mounter is asked takes a hundred times as long. A relative path says
-// too little.
+// namesKernelFiles goes by the words of a path: programs bind a lot, and what the mounter
+// is asked takes much longer. A relative path says too little.
 func namesKernelFiles(p string) bool {
-	if p == "" || !path.IsAbs(p) {
-		return p != ""
+	if !path.IsAbs(p) {
+		return true
 	}
 	parts := strings.Split(p, "/")
 	return slices.Contains(parts, "proc") || slices.Contains(parts, "sys")

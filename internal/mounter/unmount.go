@@ -35,8 +35,9 @@ func readUnmount(r *seccomp.Request, q *request) (ours bool, err error) {
 	return mayBeSealed(r, string(q.Target))
 }
 
-// mayBeSealed looks at what an absolute path leads to, as far as that takes no wait. Most
-// of what is unmounted is something else, and the caller need not wait for the mounter.
+// mayBeSealed looks at what an absolute path leads to, as far as that takes no wait: it
+// may be the root of a proc or sysfs. Most of what is unmounted or bound is something else,
+// and the caller need not wait for the mounter.
 func mayBeSealed(r *seccomp.Request, path string) (bool, error) {
 	proc, err := r.ProcDir()
 	if err != nil {
