@@ -3,6 +3,8 @@ package seccomp
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,13 +148,15 @@ func (a *Agent) Close() error {
 	}()
 	select {
 	case <-ended:
+		a.forgetMappings()
 		return errors.Join(a.poller.Close(), a.journal.close())
 	case <-time.After(closeTimeout):
 		return nil // they use the journal until the process ends
 	}
 }
 
-// watch gives the callers an answer whose handlers have none in time.
+// watch gives the callers an answer whose handlers have none in time, and lets go of what
+// is known of processes.
 func (a *Agent) watch() {
 	tick := time.NewTicker(max(a.options.Deadline/8, time.Millisecond))
 	defer tick.Stop()
@@ -162,6 +166,7 @@ func (a *Agent) watch() {
 			return
 		case now := <-tick.C:
 			a.expire(now)
+			a.forgetMappings()
 		}
 	}
 }
@@ -173,5 +178,14 @@ func (a *Agent) expire(now time.Time) {
 			r.listener.log.Warn().Str("call", r.Call).Int("tid", r.TID).
 				Msg("a system call of the container was answered with EIO: it took too long")
 		}
+	}
+}
+
+func (a *Agent) forgetMappings() {
+	a.mu.Lock()
+	all := slices.Collect(maps.Values(a.containers))
+	a.mu.Unlock()
+	for _, c := range all {
+		c.mappings.put(0, nil)
 	}
 }

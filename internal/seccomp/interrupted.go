@@ -1,6 +1,9 @@
 package seccomp
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // repeat is by what a call that was interrupted is known again.
 type repeat struct {
@@ -39,16 +42,12 @@ func (a *Agent) interrupted(r *Request) {
 }
 
 // begin waits for what is still done for an earlier call of the thread, which was
-// interrupted, and notes what was done for it if this is the same call. The function that
-// it returns is for the end of this one.
-func (a *Agent) begin(r *Request) (end func()) {
-	c, done := r.listener.container, make(chan struct{})
+// interrupted, and notes what was done for it if this is the same call.
+func (a *Agent) begin(r *Request) {
+	c := r.listener.container
 	a.mu.Lock()
-	earlier := c.calls[r.TID]
-	if c.calls == nil {
-		c.calls = map[int]chan struct{}{}
-	}
-	c.calls[r.TID] = done
+	earlier := c.endOfLast(r.TID)
+	c.calls = append(c.calls, r)
 	a.mu.Unlock()
 	if earlier != nil {
 		late := time.NewTimer(time.Until(r.Deadline))
@@ -59,18 +58,38 @@ func (a *Agent) begin(r *Request) (end func()) {
 		}
 	}
 	a.mu.Lock()
-	n := c.interrupted[r.repeat()]
-	delete(c.interrupted, r.repeat())
-	a.mu.Unlock()
-	if n != 0 {
+	defer a.mu.Unlock()
+	if len(c.interrupted) == 0 {
+		return
+	}
+	if n := c.interrupted[r.repeat()]; n != 0 {
+		delete(c.interrupted, r.repeat())
 		r.Note(n)
 	}
-	return func() {
-		close(done)
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if c.calls[r.TID] == done {
-			delete(c.calls, r.TID)
+}
+
+// over is for the end of what begin has begun.
+func (a *Agent) over(r *Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := r.listener.container
+	i := slices.Index(c.calls, r)
+	c.calls = slices.Delete(c.calls, i, i+1)
+	if r.over != nil {
+		close(r.over)
+	}
+}
+
+// endOfLast returns what is closed at the end of the last call of a thread, nil if none is
+// in service. Agent.mu is held.
+func (c *container) endOfLast(tid int) <-chan struct{} {
+	for _, r := range slices.Backward(c.calls) {
+		if r.TID == tid {
+			if r.over == nil {
+				r.over = make(chan struct{})
+			}
+			return r.over
 		}
 	}
+	return nil
 }

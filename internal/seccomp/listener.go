@@ -24,12 +24,13 @@ type listener struct {
 
 // container bounds what one may use.
 type container struct {
-	log zerolog.Logger
+	log      zerolog.Logger
+	mappings lastMappings
 	// All guarded by Agent.mu.
 	listeners   int
 	serving     int
-	waiting     []*listener           // for another call to be answered
-	calls       map[int]chan struct{} // the last one of each thread, until it is answered
+	waiting     []*listener // for another call to be answered
+	calls       []*Request  // in service, the first that came first
 	interrupted map[repeat]uint64
 }
 
@@ -174,6 +175,7 @@ func (a *Agent) end(l *listener) {
 
 func (a *Agent) finish(l *listener) {
 	_ = l.fd.Close() // nobody is left to hear of it
+	l.mappings.put(0, nil)
 	if a.options.Ended != nil {
 		a.options.Ended(l.Listener)
 	}

@@ -25,6 +25,7 @@ type Request struct {
 	listener *listener
 	slot     *slot
 	id       uint64
+	over     chan struct{} // if somebody waits for its end; guarded by Agent.mu
 	// mu is held while the answer is given: who serves the call closes no listener
 	// while the watchdog answers for it.
 	mu       sync.Mutex
@@ -98,14 +99,35 @@ func (r *Request) WriteMemory(addr uint64, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = memory.Write(addr, b); errors.Is(err, unix.EFAULT) {
+	if err = r.write(memory, addr, b); errors.Is(err, unix.EFAULT) {
 		// A page may have to be fetched by the process itself (userfaultfd(2)), for which
 		// only a read waits.
 		if _, readErr := r.ReadMemory(addr, make([]byte, len(b))); readErr == nil {
-			_, err = memory.Write(addr, b)
+			err = r.write(memory, addr, b)
 		}
 	}
 	return errors.Join(err, memory.Close())
+}
+
+// write goes by the mappings that are known of the process. If these say no they may be
+// those of its last program, and are looked up again.
+func (r *Request) write(memory *sys.ProcessMemory, addr uint64, b []byte) error {
+	known := &r.listener.mappings
+	maps := known.take(r.TID)
+	if maps != nil {
+		if n, err := maps.Writable(addr, uint64(len(b))); err != nil || n < uint64(len(b)) {
+			_, maps = maps.Close(), nil // only looked at
+		}
+	}
+	if maps == nil {
+		var err error
+		if maps, err = sys.OpenMappings(r.TID); err != nil {
+			return errors.Join(r.Valid(), err)
+		}
+	}
+	defer known.put(r.TID, maps)
+	_, err := memory.Write(maps, addr, b)
+	return err
 }
 
 // ProcDir opens the caller's directory in /proc. It stays that of this very thread,

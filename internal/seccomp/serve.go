@@ -91,7 +91,8 @@ func (a *Agent) serve(t taken) {
 	}
 	a.inService[t.index].Store(r)
 	defer a.inService[t.index].Store(nil)
-	defer a.begin(r)()
+	a.begin(r)
+	defer a.over(r)
 	if !r.respond(a.answer(r)) {
 		a.interrupted(r)
 	}

@@ -32,12 +32,8 @@ func TestProcessMemoryIsCopiedAsFarAsItGoes(t *testing.T) {
 	addr := uint64(uintptr(unsafe.Pointer(&memory[before])))
 	there := pages*size - before
 	want := bytes.Repeat([]byte("cloister"), (there+size)/8)
-	own, err := OpenProcessMemory(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer own.Close()
-	if n, err := own.Write(addr, want); n != there || !errors.Is(err, unix.EFAULT) {
+	own, maps := openMemory(t, os.Getpid())
+	if n, err := own.Write(maps, addr, want); n != there || !errors.Is(err, unix.EFAULT) {
 		t.Errorf("write over the end: %d, %v; want %d bytes and EFAULT", n, err, there)
 	}
 	got := make([]byte, there+1)
@@ -62,6 +58,21 @@ func TestProcessMemoryIsCopiedAsFarAsItGoes(t *testing.T) {
 	}
 }
 
+func openMemory(t *testing.T, pid int) (*ProcessMemory, *Mappings) {
+	t.Helper()
+	memory, err := OpenProcessMemory(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = memory.Close() })
+	maps, err := OpenMappings(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = maps.Close() })
+	return memory, maps
+}
+
 func TestMemoryIsWrittenWhereTheProcessCould(t *testing.T) {
 	size := os.Getpagesize()
 	memory, err := unix.Mmap(-1, 0, 3*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
@@ -76,13 +87,9 @@ func TestMemoryIsWrittenWhereTheProcessCould(t *testing.T) {
 	if err := unix.Mprotect(memory[2*size:], unix.PROT_READ); err != nil {
 		t.Fatal(err)
 	}
-	own, err := OpenProcessMemory(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer own.Close()
+	own, maps := openMemory(t, os.Getpid())
 	base := uint64(uintptr(unsafe.Pointer(&memory[0])))
-	for _, find := range []func(uint64) (uint64, error){own.endOfWritable, own.endInText} {
+	for _, find := range []func(uint64) (uint64, error){maps.endOfWritable, maps.endInText} {
 		for at, want := range map[uint64]uint64{base: base + 2*uint64(size), base + 2*uint64(size): 0, 0: 0, 1 << 62: 0} {
 			// The kernel may join a mapping with those around it.
 			if end, err := find(at); end < want || (end == 0) != (want == 0) || err != nil {
@@ -90,11 +97,11 @@ func TestMemoryIsWrittenWhereTheProcessCould(t *testing.T) {
 			}
 		}
 	}
-	if n, err := own.Write(base+2*uint64(size)-3, []byte("written")); n != 3 || !errors.Is(err, unix.EFAULT) || memory[2*size] != 0 {
+	if n, err := own.Write(maps, base+2*uint64(size)-3, []byte("written")); n != 3 || !errors.Is(err, unix.EFAULT) || memory[2*size] != 0 {
 		t.Errorf("%d, %v", n, err)
 	}
 	for name, at := range map[string]uint64{"null": 0, "wraps": ^uint64(0) - 1, "kernel": 1 << 63, "read-only": base + 2*uint64(size)} {
-		if n, err := own.Write(at, make([]byte, 10)); n != 0 || !errors.Is(err, unix.EFAULT) {
+		if n, err := own.Write(maps, at, make([]byte, 10)); n != 0 || !errors.Is(err, unix.EFAULT) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}
@@ -120,11 +127,7 @@ func TestMemoryOfAnotherProgramIsNotWritten(t *testing.T) {
 	if _, err := out.Read(b); err != nil {
 		t.Fatal(err)
 	}
-	before, err := OpenProcessMemory(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer before.Close()
+	before, maps := openMemory(t, cmd.Process.Pid)
 	if _, err := in.Write([]byte("go\nx")); err != nil {
 		t.Fatal(err)
 	}
@@ -141,10 +144,10 @@ func TestMemoryOfAnotherProgramIsNotWritten(t *testing.T) {
 		if _, err := fmt.Sscanf(line, "%x-%x %s", &start, &end, &access); err != nil || access[1] != 'w' {
 			continue
 		}
-		if n, err := before.Write(start, b); n != 0 || !errors.Is(err, unix.EFAULT) {
+		if n, err := before.Write(maps, start, b); n != 0 || !errors.Is(err, unix.EFAULT) {
 			t.Errorf("%s: %d, %v", line, n, err)
 		}
-		if n, err := before.mem.WriteAt(b, int64(start)); n != 0 {
+		if n, err := unix.Pwrite(before.fd.fd, b, int64(start)); n > 0 {
 			t.Errorf("%s: %d, %v", line, n, err)
 		}
 	}

@@ -4,27 +4,26 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strconv"
 	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// ProcessMemory is the memory of a process. It stays that when the process executes
-// another program, or when its number has become another's.
-type ProcessMemory struct{ mem, maps *os.File }
+// ProcessMemory is the memory of a process, to write to. It stays that when the process
+// executes another program, or when its number has become another's.
+type ProcessMemory struct{ fd *FD }
 
 // OpenProcessMemory opens the memory of the process that has the thread.
-func OpenProcessMemory(tid int) (m *ProcessMemory, err error) {
-	m = &ProcessMemory{}
-	if m.mem, err = os.OpenFile(fmt.Sprintf("/proc/%d/mem", tid), os.O_WRONLY, 0); err != nil {
+func OpenProcessMemory(tid int) (*ProcessMemory, error) {
+	fd, err := Open("/proc/"+strconv.Itoa(tid)+"/mem", unix.O_WRONLY)
+	if err != nil {
 		return nil, err
 	}
-	if m.maps, err = os.Open(fmt.Sprintf("/proc/%d/maps", tid)); err != nil {
-		return nil, errors.Join(err, m.mem.Close())
-	}
-	return m, nil
+	return &ProcessMemory{fd}, nil
 }
 
 // Close gives it back.
@@ -32,26 +31,48 @@ func (m *ProcessMemory) Close() error {
 	if m == nil {
 		return nil
 	}
-	return errors.Join(m.mem.Close(), m.maps.Close())
+	return m.fd.Close()
 }
 
-// Write writes as far as the process itself could: fewer bytes come with EFAULT, as well
-// if the process has ended.
-func (m *ProcessMemory) Write(addr uint64, b []byte) (int, error) {
+// Write writes as far as the process itself could, by its mappings: fewer bytes come with
+// EFAULT, as well if the process has ended. Where the mappings are wrong it may write where
+// the process itself could not without mprotect(2), but in no other memory.
+func (m *ProcessMemory) Write(maps *Mappings, addr uint64, b []byte) (int, error) {
 	// The file writes where the process must not as well, to debug it.
-	can, err := m.writable(addr, uint64(len(b)))
+	can, err := maps.Writable(addr, uint64(len(b)))
 	if err != nil || can == 0 {
 		return 0, errors.Join(err, unix.EFAULT)
 	}
-	n, err := m.mem.WriteAt(b[:can], int64(addr))
+	n, _ := unix.Pwrite(m.fd.fd, b[:can], int64(addr))
 	if n < len(b) {
-		err = unix.EFAULT
+		return max(n, 0), unix.EFAULT
 	}
-	return n, err
+	return n, nil
 }
 
-// writable returns how many of length bytes from addr on can be written to.
-func (m *ProcessMemory) writable(addr, length uint64) (n uint64, err error) {
+// Mappings is what is mapped into the memory of a process. Like ProcessMemory it stays that.
+type Mappings struct{ fd *FD }
+
+// OpenMappings opens those of the process that has the thread.
+func OpenMappings(tid int) (*Mappings, error) {
+	fd, err := Open("/proc/"+strconv.Itoa(tid)+"/maps", unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	return &Mappings{fd}, nil
+}
+
+// Close gives it back.
+func (m *Mappings) Close() error {
+	if m == nil {
+		return nil
+	}
+	return m.fd.Close()
+}
+
+// Writable returns how many of length bytes from addr on can be written to, none if the
+// process has ended.
+func (m *Mappings) Writable(addr, length uint64) (n uint64, err error) {
 	for n < length && int64(addr+n) >= 0 { // the upper half is the kernel's
 		end, err := m.endOfWritable(addr + n)
 		if err != nil || end <= addr+n {
@@ -79,10 +100,10 @@ const (
 
 // endOfWritable returns where the mapping ends that has addr, 0 if there is none which can
 // be written to.
-func (m *ProcessMemory) endOfWritable(addr uint64) (uint64, error) {
+func (m *Mappings) endOfWritable(addr uint64) (uint64, error) {
 	q := mapQuery{flags: procmapWritable, addr: addr}
 	q.size = uint64(unsafe.Sizeof(q))
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, m.maps.Fd(), procmapQuery, uintptr(unsafe.Pointer(&q)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(m.fd.fd), procmapQuery, uintptr(unsafe.Pointer(&q)))
 	switch errno {
 	case 0:
 		return q.end, nil
@@ -95,11 +116,8 @@ func (m *ProcessMemory) endOfWritable(addr uint64) (uint64, error) {
 }
 
 // endInText does the same by the text (proc_pid_maps(5)).
-func (m *ProcessMemory) endInText(addr uint64) (uint64, error) {
-	if _, err := m.maps.Seek(0, 0); err != nil {
-		return 0, err
-	}
-	for lines := bufio.NewScanner(m.maps); ; {
+func (m *Mappings) endInText(addr uint64) (uint64, error) {
+	for lines := bufio.NewScanner(&fromStart{fd: m.fd}); ; {
 		if !lines.Scan() {
 			return 0, lines.Err()
 		}
@@ -115,4 +133,23 @@ func (m *ProcessMemory) endInText(addr uint64) (uint64, error) {
 			return end, nil
 		}
 	}
+}
+
+// fromStart reads a file from its beginning, wherever others have read.
+type fromStart struct {
+	fd *FD
+	at int64
+}
+
+// Read implements io.Reader.
+func (r *fromStart) Read(b []byte) (int, error) {
+	n, err := unix.Pread(r.fd.fd, b, r.at)
+	if err != nil {
+		return 0, os.NewSyscallError("pread", err)
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	r.at += int64(n)
+	return n, nil
 }
