@@ -24,7 +24,9 @@ import (
 type Stub struct {
 	pid    int
 	conn   *os.File // whose other end is the stub's
+	theirs int      // the stub's end
 	giver  int      // the stub's descriptor of this process, until Become
+	moved  bool     // its root is not that of its mount namespace
 	memory []byte   // shared with it: stubCalls and what their pointers point to
 	used   int      // of memory
 	names  []string // of the calls that are to be made
@@ -72,7 +74,7 @@ func newStub(namespaces uintptr) (_ *Stub, err error) {
 	if err := unix.SetNonblock(fds[0], true); err != nil { // for deadlines
 		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]))
 	}
-	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), giver: giver.fd, gone: make(chan struct{})}
+	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), theirs: theirs.fd, giver: giver.fd, gone: make(chan struct{})}
 	s.memory, err = unix.Mmap(-1, 0, stubMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("mmap", err), s.conn.Close())

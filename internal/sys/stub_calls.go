@@ -70,10 +70,27 @@ func (s *Stub) Become(mounts, user, root int, id *Identity) error {
 		// that has mounted them.
 		s.plan("setns", unix.SYS_SETNS, uintptr(user), NewUser)
 	}
+	own, err := s.planStat(unix.AT_FDCWD)
+	if err != nil {
+		return err
+	}
 	s.plan("fchdir", unix.SYS_FCHDIR, uintptr(root))
 	s.plan("chroot", unix.SYS_CHROOT, dot)
+	now, err := s.planStat(unix.AT_FDCWD)
+	if err != nil {
+		return err
+	}
 	_, err = s.do("capset", unix.SYS_CAPSET, header, capabilities)
+	s.moved = own.Ino != now.Ino || own.Mnt_id != now.Mnt_id
 	return err
+}
+
+// LetGo has the stub close all that it was given or has opened. It reports whether it keeps
+// no mount busy then that others could unmount: its root does, if it was given one that is
+// not that of its mount namespace.
+func (s *Stub) LetGo() bool {
+	s.planCloseAllBut(s.theirs)
+	return s.run() == nil && !s.moved
 }
 
 // Resolve restricts a path lookup (openat2(2)).
@@ -100,24 +117,34 @@ func (s *Stub) OpenPath(dir int, path string, flags int, resolve Resolve) (int, 
 // Stat returns the attributes of a descriptor of the stub's, and the id of the mount
 // that it was opened through. Since Linux 6.8 no other mount ever has that id.
 func (s *Stub) Stat(fd int) (st Stat, mount uint64, err error) {
-	empty, err := s.putString("")
+	stx, err := s.planStat(fd)
 	if err != nil {
 		return st, 0, err
 	}
-	b, out, err := s.reserve(int(unsafe.Sizeof(unix.Statx_t{})))
-	if err != nil {
+	if err := s.run(); err != nil {
 		return st, 0, err
 	}
-	mask := uintptr(unix.STATX_BASIC_STATS | unix.STATX_MNT_ID | unix.STATX_MNT_ID_UNIQUE)
-	flags := uintptr(unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC)
-	if _, err := s.do("statx", unix.SYS_STATX, uintptr(fd), empty, flags, mask, out); err != nil {
-		return st, 0, err
-	}
-	stx := (*unix.Statx_t)(unsafe.Pointer(&b[0]))
 	return Stat{
 		Dev: unix.Mkdev(stx.Dev_major, stx.Dev_minor), Ino: stx.Ino, Mode: uint32(stx.Mode),
 		Rdev: unix.Mkdev(stx.Rdev_major, stx.Rdev_minor), UID: stx.Uid, GID: stx.Gid,
 	}, stx.Mnt_id, nil
+}
+
+// planStat returns where the attributes of a descriptor, or of the working directory, will
+// be.
+func (s *Stub) planStat(fd int) (*unix.Statx_t, error) {
+	empty, err := s.putString("")
+	if err != nil {
+		return nil, err
+	}
+	b, out, err := s.reserve(int(unsafe.Sizeof(unix.Statx_t{})))
+	if err != nil {
+		return nil, err
+	}
+	mask := uintptr(unix.STATX_BASIC_STATS | unix.STATX_MNT_ID | unix.STATX_MNT_ID_UNIQUE)
+	flags := uintptr(unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC)
+	s.plan("statx", unix.SYS_STATX, uintptr(fd), empty, flags, mask, out)
+	return (*unix.Statx_t)(unsafe.Pointer(&b[0])), nil
 }
 
 // StatFS returns the magic number of the file system that holds the file, and the flags

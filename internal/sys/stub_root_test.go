@@ -52,6 +52,9 @@ func TestAStubHasNoDescriptorsButThoseGiven(t *testing.T) {
 			t.Errorf("%+v on mount %d, %v, want %+v", st, mount, err, want)
 		}
 	}
+	if free, left := s.LetGo(), descriptors(t, s.PID()); !free || len(left) != 1 {
+		t.Errorf("it has let go: %v; descriptors: %q", free, left)
+	}
 }
 
 func descriptors(t *testing.T, pid int) (out []string) {
@@ -128,6 +131,13 @@ func TestAStubBecomesSomebody(t *testing.T) {
 		if err := open(s, path); !errors.Is(err, want) {
 			t.Errorf("%s with CAP_DAC_OVERRIDE: got %v, want %v", path, err, want)
 		}
+	}
+	if s.LetGo() {
+		t.Error("a root of its own keeps nothing busy")
+	}
+	dir = fmt.Sprintf("/proc/%d/root", p.Process.Pid)
+	if !become(id).LetGo() {
+		t.Error("the root of all keeps a mount busy")
 	}
 }
 
