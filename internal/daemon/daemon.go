@@ -13,7 +13,6 @@ import (
 	"cloister/internal/api"
 	"cloister/internal/keeper"
 	"cloister/internal/mounter"
-	"cloister/internal/sealed"
 	"cloister/internal/settings"
 	"cloister/internal/sys"
 	"cloister/runtimehook/idrange"
@@ -50,7 +49,7 @@ type Daemon struct {
 	store     *store
 	peers     *peers
 	views     *views
-	mounter   func() (*mounter.Mounter, error) // started once; its error is that of open or in the log
+	mounter   *mounter.Mounter
 	registry  *registry
 	syscalls  *syscalls
 	runtime   func() (api.Runtime, error) // the low-level one; probed once
@@ -119,7 +118,7 @@ func (d *Daemon) open() (err error) {
 	region := d.settings.Cloister.IDRegion
 	d.registry = &registry{
 		log: d.log, runDir: d.RunDir, bootID: boot, store: d.store, peers: d.peers, views: d.views,
-		exits: exits, workshop: d.workshop, unmount: d.unmount, trash: newTrash(d.StateDir, d.log), runtimes: runtimes, containers: map[string]*container{},
+		exits: exits, workshop: d.mounter.Address, unmount: d.mounter.Drop, trash: newTrash(d.StateDir, d.log), runtimes: runtimes, containers: map[string]*container{},
 		background: newBackground(reattachPlaces, reattachLimit),
 		ids: idrange.New(idrange.Range(region),
 			idrange.Subordinate("/etc/subuid", "/etc/subgid"), d.peers.claims),
@@ -139,35 +138,11 @@ func (d *Daemon) open() (err error) {
 // startMounter starts the process that has the views and seals mounts. Nobody who reads a
 // view waits for that, so after a predecessor it is done aside.
 func (d *Daemon) startMounter() error {
-	d.mounter = sync.OnceValues(func() (*mounter.Mounter, error) {
-		m, err := mounter.Keep(d.log, filepath.Join(d.RunDir, "views"))
-		if err != nil {
-			d.log.Error().Err(err).Msg("no container can be started")
-		}
-		return m, err
-	})
+	d.mounter = mounter.Keep(d.log, filepath.Join(d.RunDir, "views"))
 	if d.views.resumed {
-		go d.mounter()
 		return nil
 	}
-	_, err := d.mounter()
-	return err
-}
-
-// workshop returns where mounts are sealed, after another is gone if that is not 0.
-func (d *Daemon) workshop(gone int) (sealed.Address, error) {
-	m, err := d.mounter()
-	if err != nil {
-		return sealed.Address{}, err
-	}
-	return m.Address(gone)
-}
-
-// unmount has the mounter forget what it keeps for a container that has ended.
-func (d *Daemon) unmount(key string) {
-	if m, err := d.mounter(); err == nil {
-		m.Drop(key)
-	}
+	return d.mounter.Started()
 }
 
 // probe finds out what the host and the runtime can do. Nobody who reads a view waits
@@ -225,9 +200,7 @@ func (d *Daemon) close() error {
 		errs = append(errs, d.registry.close())
 	}
 	if d.mounter != nil {
-		if m, err := d.mounter(); err == nil {
-			errs = append(errs, m.Close())
-		}
+		errs = append(errs, d.mounter.Close())
 	}
 	if d.views != nil {
 		errs = append(errs, d.views.close())

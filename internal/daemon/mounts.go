@@ -2,40 +2,8 @@ package daemon
 
 import (
 	"cloister/internal/mounter"
-	"cloister/internal/seccomp"
 	"cloister/internal/sys"
 )
-
-// mounts answers mount(2), with the mounter once that has started.
-type mounts struct {
-	mounter func() (*mounter.Mounter, error)
-	source  mounter.Source
-}
-
-// sockets answers socketcall(2) of who asks for a socket, likewise.
-type sockets struct {
-	mounter func() (*mounter.Mounter, error)
-}
-
-// Serve implements seccomp.Handler.
-func (s *sockets) Serve(r *seccomp.Request) seccomp.Answer {
-	started, err := s.mounter()
-	if err != nil {
-		return seccomp.Failed(err)
-	}
-	h := mounter.SocketHandler{Mounter: started}
-	return h.Serve(r)
-}
-
-// Serve implements seccomp.Handler.
-func (m *mounts) Serve(r *seccomp.Request) seccomp.Answer {
-	started, err := m.mounter()
-	if err != nil {
-		return seccomp.Failed(err)
-	}
-	h := mounter.Handler{Mounter: started, Source: m.source}
-	return h.Serve(r)
-}
 
 // Facts implements mounter.Source: a new proc or sysfs carries what the container's first
 // one does, with the views of the inner container that the thread is in, if it is in one.

@@ -22,7 +22,7 @@ const journalName = "syscalls"
 // syscalls answers the trapped system calls of all containers.
 type syscalls struct {
 	registry *registry
-	mounter  func() (*mounter.Mounter, error)
+	mounter  *mounter.Mounter
 	agent    *seccomp.Agent
 	intake   *intake
 	socket   *net.UnixListener // nil while nobody may connect
@@ -38,7 +38,7 @@ func (s *syscalls) handlers() (map[string]seccomp.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mounts{s.mounter, s.registry}
+	m := &mounter.Handler{Mounter: s.mounter, Source: s.registry}
 	all := map[string]seccomp.Handler{
 		"sysinfo":           seccomp.NewSysinfo(s.registry),
 		"sched_getaffinity": affinity,
@@ -46,7 +46,7 @@ func (s *syscalls) handlers() (map[string]seccomp.Handler, error) {
 		"mount":             m,
 		"umount":            m,
 		"umount2":           m,
-		"socketcall":        &sockets{s.mounter},
+		"socketcall":        &mounter.SocketHandler{Mounter: s.mounter},
 	}
 	for name, h := range all {
 		all[name] = &counted{Handler: h, syscalls: s}

@@ -14,10 +14,7 @@ import (
 
 // Who has found a workshop gone is told of the next.
 func TestAddressAfterTheEnd(t *testing.T) {
-	m, err := mounter.Keep(zerolog.New(zerolog.NewTestWriter(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := mounter.Keep(zerolog.New(zerolog.NewTestWriter(t)))
 	defer m.Close()
 	first, err := m.Address(0)
 	if err != nil {

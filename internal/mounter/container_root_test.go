@@ -85,8 +85,8 @@ func newContainer(t testing.TB, adapt func(*container)) *container {
 		t.Fatal(err)
 	}
 	log := zerolog.New(zerolog.NewTestWriter(t))
-	var err error
-	if c.mounter, err = mounter.Keep(log, views); err != nil {
+	c.mounter = mounter.Keep(log, views)
+	if err := c.mounter.Started(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.check(c.mounter.Close()) })

@@ -36,7 +36,9 @@ func (m *mount) end(leave func()) {
 		}
 	}
 	gone := make([]<-chan struct{}, len(m.stubs))
+	busy := m.Socket != nil // the caller's cgroup
 	for i, s := range m.stubs {
+		busy = !s.LetGo() || busy
 		gone[i] = s.End()
 	}
 	all := make(chan struct{})
@@ -47,11 +49,13 @@ func (m *mount) end(leave func()) {
 		leave()
 		close(all)
 	}()
-	late := time.NewTimer(time.Until(m.deadline))
-	defer late.Stop()
-	select {
-	case <-all:
-	case <-late.C:
+	if busy {
+		late := time.NewTimer(time.Until(m.deadline))
+		defer late.Stop()
+		select {
+		case <-all:
+		case <-late.C:
+		}
 	}
 	m.spares.settle()
 }

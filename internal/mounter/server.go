@@ -102,6 +102,7 @@ func (s *server) answer(id uint64, r *request, proc *sys.FD) {
 	defer proc.Close()
 	answer := s.recovered(id, r, proc)
 	defer answer.socket.Close() // the daemon has a copy
+	defer s.spares.add()
 	var fds []int
 	if answer.socket != nil {
 		fds = append(fds, answer.socket.Int())

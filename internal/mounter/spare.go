@@ -12,9 +12,8 @@ type spares struct {
 	starting sync.RWMutex // read-locked while a stub begins, with all that this process has open
 }
 
-// take returns a stub and has another one started.
+// take returns a stub. Who has taken one calls add once it has its answer.
 func (s *spares) take() (*sys.Stub, error) {
-	defer func() { go s.add() }()
 	select {
 	case stub := <-s.stubs:
 		return stub, nil

@@ -22,59 +22,61 @@ const (
 type Mounter struct {
 	viewsDirs []string
 	log       zerolog.Logger
+	first     chan error    // gets what comes of the first attempt to start
 	closing   chan struct{} // closed by Close
 	done      chan struct{} // closed when nothing runs any more
 
 	mu      sync.Mutex
-	process *Process      // guarded by mu; may have ended
+	process *Process      // guarded by mu; nil before the first, and may have ended
 	changed chan struct{} // closed when there is another one; guarded by mu
 }
 
-// Keep starts the process as Start does, and starts it again until Close.
-func Keep(log zerolog.Logger, viewsDirs ...string) (*Mounter, error) {
-	p, err := Start(viewsDirs...)
-	if err != nil {
-		return nil, err
-	}
+// Keep starts the process as Start does, aside, and again whenever it ends or has not
+// started, until Close.
+func Keep(log zerolog.Logger, viewsDirs ...string) *Mounter {
 	m := &Mounter{
-		viewsDirs: viewsDirs, log: log, closing: make(chan struct{}), done: make(chan struct{}),
-		process: p, changed: make(chan struct{}),
+		viewsDirs: viewsDirs, log: log, first: make(chan error, 1),
+		closing: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
 	}
-	go m.run(p)
-	return m, nil
+	go m.run()
+	return m
 }
 
-func (m *Mounter) run(p *Process) {
+// Started waits for the first attempt and returns what came of it. It must be called once.
+func (m *Mounter) Started() error { return <-m.first }
+
+func (m *Mounter) run() {
 	defer close(m.done)
-	for {
+	p := m.start()
+	for p != nil {
 		select {
 		case <-m.closing:
 			return
 		case <-p.Done():
 		}
 		m.log.Error().Int("pid", p.PID).Msg("the mounter has ended; another one is started")
-		if p = m.again(p); p == nil {
-			return
+		if err := p.Close(); err != nil {
+			m.log.Error().Err(err).Msg("close connection to the mounter")
 		}
+		p = m.start()
 	}
 }
 
-// again returns the next process, or nil after Close.
-func (m *Mounter) again(old *Process) *Process {
-	if err := old.Close(); err != nil {
-		m.log.Error().Err(err).Msg("close connection to the mounter")
-	}
+// start returns the next process, or nil after Close.
+func (m *Mounter) start() *Process {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		p, err := Start(m.viewsDirs...)
 		if err == nil {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.process = p
-			close(m.changed)
-			m.changed = make(chan struct{})
+			m.set(p)
+		}
+		select {
+		case m.first <- err:
+		default:
+		}
+		if err == nil {
 			return p
 		}
-		m.log.Error().Err(err).Msg("containers can't mount proc and sysfs until the mounter is there")
+		m.log.Error().Err(err).Msg("no container can start or mount proc and sysfs until the mounter is there")
 		select {
 		case <-m.closing:
 			return nil
@@ -83,14 +85,23 @@ func (m *Mounter) again(old *Process) *Process {
 	}
 }
 
-// Process returns the one that runs. It may have ended just now.
+func (m *Mounter) set(p *Process) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.process = p
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Process returns the one that runs, nil if none has started yet. It may have ended just
+// now.
 func (m *Mounter) Process() *Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.process
 }
 
-// next waits until there is another process than p.
+// next waits until there is another process than p, or if that is nil the first.
 func (m *Mounter) next(p *Process, deadline time.Time) (*Process, error) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
@@ -106,7 +117,7 @@ func (m *Mounter) next(p *Process, deadline time.Time) (*Process, error) {
 		case <-m.closing:
 			return nil, errEnded
 		case <-late.C:
-			return nil, fmt.Errorf("%w and there is no other yet: %w", errEnded, os.ErrDeadlineExceeded)
+			return nil, fmt.Errorf("there is no mounter, as the daemon's log says: %w", os.ErrDeadlineExceeded)
 		}
 	}
 }
@@ -114,25 +125,29 @@ func (m *Mounter) next(p *Process, deadline time.Time) (*Process, error) {
 // mount serves a request as Process.mount does, by another process if one ends meanwhile.
 func (m *Mounter) mount(r *request, proc *sys.FD, note func(uint64) error) (reply, error) {
 	deadline := time.Now().Add(r.Timeout)
-	p := m.Process()
-	for {
-		answer, err := p.mount(r, proc, func(id uint64) error {
+	p, err := m.next(nil, deadline)
+	for err == nil {
+		var answer reply
+		answer, err = p.mount(r, proc, func(id uint64) error {
 			r.Noted = id
 			return note(id)
 		})
 		if !errors.Is(err, errEnded) {
 			return answer, err
 		}
-		if p, err = m.next(p, deadline); err != nil {
-			return reply{}, err
-		}
+		p, err = m.next(p, deadline)
 		r.Timeout = time.Until(deadline)
 	}
+	return reply{}, err
 }
 
 // Drop tells that a container has ended.
 func (m *Mounter) Drop(container string) {
-	if err := m.Process().Drop(container); err != nil {
+	p := m.Process()
+	if p == nil {
+		return
+	}
+	if err := p.Drop(container); err != nil {
 		m.log.Debug().Err(err).Str("cid", container).Msg("the mounter has ended, and with it what it kept")
 	}
 }
@@ -141,5 +156,8 @@ func (m *Mounter) Drop(container string) {
 func (m *Mounter) Close() error {
 	close(m.closing)
 	<-m.done
-	return m.Process().Close()
+	if p := m.Process(); p != nil {
+		return p.Close()
+	}
+	return nil
 }
