@@ -99,23 +99,26 @@ func (w *worker) exchange(root *sys.FD, point string, at *place, tree *sys.Tree)
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if err != nil {
-		return errors.Join(err, putBack(root, children))
-	}
-	below := at.FD
-	err = detachBeneath(root, point)
 	if err == nil {
-		if below, err = sys.OpenBeneathPath(root, point); err != nil {
-			return err
-		}
-		defer below.Close()
-	} else if !errors.Is(err, errLocked) {
+		err = cover(root, point, at, tree)
+	}
+	return errors.Join(err, putBack(root, children))
+}
+
+// cover mounts the tree in place of the mount at point, or on it if that is locked.
+func cover(root *sys.FD, point string, at *place, tree *sys.Tree) error {
+	err := detachBeneath(root, point)
+	if errors.Is(err, errLocked) {
+		return tree.MoveOnto(at.FD)
+	}
+	if err != nil {
 		return err
 	}
-	if err := tree.MoveOnto(below); err != nil {
+	below, err := sys.OpenBeneathPath(root, point)
+	if err != nil {
 		return err
 	}
-	return putBack(root, children)
+	return errors.Join(tree.MoveOnto(below), below.Close())
 }
 
 // child is a copy of what was mounted on a mount.
