@@ -17,7 +17,8 @@ import (
 // viewsFor returns the views for a proc of the pid namespace that a thread of a container
 // is in, and whose they are. An inner container, which has a pid namespace and a cgroup of
 // its own below the container's, gets views of that cgroup until the first process of the
-// namespace has ended. All others have the views of what is around them.
+// namespace has ended. All others have the views of what is around them, and so have inner
+// containers beyond maxNested.
 func (r *registry) viewsFor(key string, tid int) (fs.Slot, []sealed.View, error) {
 	slot, err := r.slotFor(key, tid)
 	if err != nil {
@@ -42,7 +43,11 @@ func (r *registry) slotFor(key string, tid int) (fs.Slot, error) {
 	if n == nil {
 		return r.pidSpaces.slotOf(key, tid)
 	}
-	return r.nestInner(key, *n)
+	slot, err := r.nestInner(key, *n)
+	if errors.Is(err, errTooManyNested) {
+		return r.pidSpaces.slotOf(key, tid)
+	}
+	return slot, err
 }
 
 // inner looks at the inner container that a thread is in, and returns nil if it is in none.

@@ -88,6 +88,21 @@ func (h *host) outer(r *registry) (c *container, init *exec.Cmd) {
 	return c, init
 }
 
+func TestInnerContainerBeyondTheMost(t *testing.T) {
+	h := newHost(t)
+	r := h.open().registry
+	c, init := h.outer(r)
+	first, _ := h.innerContainer(r, init)
+	for range maxNested {
+		if _, err := r.nest(c.key(), api.Nested{Cgroups: c.Cgroups, PID: init.Process.Pid}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if slot, _, err := r.viewsFor(c.key(), first.Process.Pid); err != nil || slot != c.Slot {
+		t.Errorf("got slot %v, %v, want the container's, %v", slot, err, c.Slot)
+	}
+}
+
 func TestInnerContainerHasViewsOfItsOwn(t *testing.T) {
 	h := newHost(t)
 	r := h.open().registry

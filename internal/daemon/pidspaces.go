@@ -92,9 +92,13 @@ func (s *pidSpaces) exact(key string, ns sys.FileID) (slot fs.Slot, known bool) 
 func (s *pidSpaces) slotOf(key string, tid int) (fs.Slot, error) {
 	s.mu.RLock()
 	space := s.all[key]
+	alone := space != nil && len(space.nested) == 0
 	s.mu.RUnlock()
-	if space == nil {
+	switch {
+	case space == nil:
 		return fs.Slot{}, fmt.Errorf("%s: %w", key, errNotFound)
+	case alone:
+		return space.slot, nil
 	}
 	id, err := pidNamespaceOf(tid)
 	if err != nil {
