@@ -46,7 +46,7 @@ func (r *registry) adoptOne(rec *record) error {
 	}
 	c.undo = append(c.undo,
 		func() error { return r.store.remove(&c.record) },
-		func() error { return removeDir(r.dir(c)) })
+		func() error { return r.discardDir(c) })
 	if !alive {
 		return errors.Join(err, r.releaseLocked(c))
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"cloister/runtimehook/idrange"
 	"cloister/runtimehook/stage"
@@ -43,6 +44,25 @@ func removeDir(dir string) error {
 		errs = append(errs, ignoreMissing(os.Remove(filepath.Join(dir, e.Name()))))
 	}
 	return errors.Join(append(errs, ignoreMissing(os.Remove(dir)))...)
+}
+
+// dirGrace is how long processes of a runtime that was killed may still be at work.
+const dirGrace = time.Second
+
+// discardDir removes a container's directory, now and again after a while: nobody else
+// ever would.
+func (r *registry) discardDir(c *container) error {
+	dir := r.dir(c)
+	time.AfterFunc(dirGrace, func() {
+		if r.isClosed() {
+			return
+		}
+		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		r.log.Warn().Str("cid", c.ID).Str("key", c.key()).AnErr("error", removeDir(dir)).Msg("the directory of a released container is removed again")
+	})
+	return removeDir(dir)
 }
 
 // bootID names this boot of the host.

@@ -106,7 +106,6 @@ func (r *registry) register(reg api.Registration) (*api.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := r.admit(c, owner); err != nil {
 		return nil, errors.Join(err, r.releaseLocked(c))
@@ -141,7 +140,8 @@ func (r *registry) granted(reg *api.Registration, creator process, rt api.Runtim
 }
 
 // reserve takes a slot for a container whose id is free. creator is the process
-// that becomes its runtime, if that is known.
+// that becomes its runtime, if that is known. The container comes with its lock held:
+// nobody may release it before it is admitted.
 func (r *registry) reserve(reg api.Registration, creator process) (*container, error) {
 	generation, err := r.store.nextGeneration()
 	if err != nil {
@@ -170,6 +170,7 @@ func (r *registry) reserve(reg api.Registration, creator process) (*container, e
 		CreatedAt:    time.Now().UTC(),
 	}}
 	c.undo = append(c.undo, func() error { r.forget(c); return nil })
+	c.mu.Lock()
 	r.containers[c.key()] = c
 	return c, nil
 }
@@ -226,7 +227,7 @@ func (r *registry) admit(c *container, owner *record) error {
 	if err := makeDir(r.dir(c), c.IDs); err != nil {
 		return err
 	}
-	c.undo = append(c.undo, func() error { return removeDir(r.dir(c)) })
+	c.undo = append(c.undo, func() error { return r.discardDir(c) })
 	return r.watchCreator(c)
 }
 

@@ -95,7 +95,6 @@ func (r *registry) registerUnannounced(s api.Start) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.undo = append(c.undo, func() error { return r.store.remove(&c.record) })
 	if err := r.giveIDs(c, owner); err != nil {
