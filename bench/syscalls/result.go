@@ -61,7 +61,8 @@ func (r *Rounds) Sum(c *Case) []Measured {
 			Part: p, Plain: stats.Of(r.Plain[i]).Median, Cloister: stats.Of(r.Cloister[i]).Median,
 			Ratio: stats.Ratios(r.Cloister[i], r.Plain[i]), Views: r.Views,
 		}
-		m.Met = m.Ratio.Median <= p.Goal && (r.Views > 0 || !c.Views)
+		m.Met = p.HasGoal() && (p.Goal == 0 || m.Ratio.Median <= p.Goal) && (p.Limit == 0 || m.Cloister <= p.Limit) &&
+			(r.Views > 0 || !c.Views)
 		out = append(out, m)
 	}
 	return out

@@ -73,17 +73,37 @@ func TestGoalIsNotMetWithoutViews(t *testing.T) {
 	}
 }
 
+func TestLimitsAreOfTheTime(t *testing.T) {
+	for _, tt := range []struct {
+		part Part
+		want bool
+	}{
+		{Part{Limit: 30}, true},
+		{Part{Limit: 29}, false},
+		{Part{Limit: 30, Goal: 2}, false},
+		{Part{Limit: 30, Goal: 3}, true},
+		{Part{}, false},
+	} {
+		var r Rounds
+		r.Add(reply(0, []int{10}), reply(0, []int{30}))
+		if m := r.Sum(&Case{Parts: []Part{tt.part}}); m[0].Met != tt.want {
+			t.Errorf("got %+v, want met: %v", m[0], tt.want)
+		}
+	}
+}
+
 func TestPrint(t *testing.T) {
 	var r Rounds
-	r.Add(reply(0, []int{10}, []int{2000}), reply(7, []int{15}, []int{3_000_000}))
-	c := Case{Views: true, Parts: []Part{{Name: "mount proc", Goal: 2, Sysbox: &Reference{5, 500}}, {Name: "umount proc", Goal: 2}}}
+	r.Add(reply(0, []int{10}, []int{2000}, []int{1}), reply(7, []int{15}, []int{3_000_000}, []int{2}))
+	c := Case{Views: true, Parts: []Part{{Name: "mount proc", Goal: 2, Sysbox: &Reference{5, 500}}, {Name: "umount proc", Limit: 2000}, {Name: "more"}}}
 	var out strings.Builder
 	if err := (&Result{Parts: r.Sum(&c)}).Print(&out); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
 	for i, want := range []string{
-		"umount proc 2.00 ms 3.00 s 1500× 1500× to 1500× 2.00× no 7",
+		"more 1.00 µs 2.00 µs 2.00× 2.00× to 2.00× 7",
+		"umount proc 2.00 ms 3.00 s 1500× 1500× to 1500× 2.00 ms no 7",
 		"mount proc 10.00 µs 15.00 µs 1.50× 1.50× to 1.50× 2.00× yes 7 100×",
 	} {
 		if got := strings.Join(strings.Fields(lines[len(lines)-1-i]), " "); got != want {

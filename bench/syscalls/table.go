@@ -13,14 +13,28 @@ func (r *Result) Print(w io.Writer) error {
 	const name = 26
 	fmt.Fprintf(tw, "%-*s\tplain\tcloister\tratio\tmiddle half\tgoal\tmet\tviews\tSysbox\t\n", name, "")
 	for _, m := range r.Parts {
-		met := "yes"
-		if !m.Met {
+		goal, met := m.goal(), "yes"
+		switch {
+		case goal == "":
+			met = ""
+		case !m.Met:
 			met = "no"
 		}
 		fmt.Fprintf(tw, "%-*s\t%s\t%s\t%s\t%s to %s\t%s\t%s\t%d\t%s\t\n", name, m.Name, duration(m.Plain), duration(m.Cloister),
-			times(m.Ratio.Median), times(m.Ratio.Low), times(m.Ratio.High), times(m.Goal), met, m.Views, m.Sysbox.cell())
+			times(m.Ratio.Median), times(m.Ratio.Low), times(m.Ratio.High), goal, met, m.Views, m.Sysbox.cell())
 	}
 	return tw.Flush()
+}
+
+// goal is the column of that name.
+func (p *Part) goal() string {
+	switch {
+	case p.Limit > 0:
+		return duration(p.Limit)
+	case p.Goal > 0:
+		return times(p.Goal)
+	}
+	return ""
 }
 
 // cell is the column of Sysbox, empty where it was not measured.
