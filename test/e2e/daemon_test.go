@@ -49,16 +49,37 @@ func settled(t *testing.T) {
 		filepath.Join(d.RunDir, "containers"), filepath.Join(d.StateDir, "containers"),
 		filepath.Join(d.RunDir, "views/exact"), filepath.Join(d.RunDir, "views/pushed"), filepath.Join(d.RunDir, "views/writable"),
 	} {
-		left := slices.DeleteFunc(names(t, dir), func(name string) bool { return name == "generation" })
-		if len(left) > 0 {
-			t.Errorf("%s still holds %v", dir, left)
-		}
+		said := false
+		eventually(t, "nothing of a container is left in "+dir, func() bool {
+			left := slices.DeleteFunc(names(t, dir), func(name string) bool { return name == "generation" })
+			if len(left) > 0 && !said {
+				said = true
+				t.Logf("%s still holds %v; the daemon's log about that:\n%s", dir, left, logOf(t, left))
+			}
+			return len(left) == 0
+		})
 	}
 	eventually(t, "no bundle is left", func() bool { return len(names(t, filepath.Join(d.StateDir, "bundles"))) == 0 })
 	eventually(t, "no cgroup of a container is left", func() bool { return len(containerCgroups(t)) == 0 })
 	if left, err := filepath.Glob(filepath.Join(world.Dir, "*/*/*/work.cloister-*")); err != nil || left != nil {
 		t.Errorf("work directories are left: %v, %v", left, err)
 	}
+}
+
+// logOf returns the lines of the daemon's log that name one of keys.
+func logOf(t *testing.T, keys []string) string {
+	t.Helper()
+	text, err := os.ReadFile(world.Daemon.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var about strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if slices.ContainsFunc(keys, func(key string) bool { return strings.Contains(line, key) }) {
+			about.WriteString(line)
+		}
+	}
+	return about.String()
 }
 
 func names(t *testing.T, dir string) (all []string) {

@@ -43,7 +43,7 @@ func probeManySysinfo() {
 		}
 		select {
 		case err := <-ended:
-			fmt.Println(n > 0 && err == nil)
+			fmt.Println(err == nil)
 			return
 		default:
 		}
