@@ -8,13 +8,14 @@ import (
 	"cloister/fs/memory"
 )
 
-func (b *superblock) attr(p place) fuse.Attr {
+// attr returns the attributes that a thread is told.
+func (b *superblock) attr(p place, asker uint32) fuse.Attr {
 	a := fuse.Attr{Ino: p.id.ino(), Nlink: 1, Mode: rootMode, Blksize: minSize}
 	since := b.since
 	if p.slot != nil {
 		a.Mode = p.node.mode
 		if !p.node.isDir() {
-			b.fillSize(p, &a)
+			b.fillSize(p, &a, asker)
 		}
 		a.Owner = fuse.Owner{Uid: p.slot.owner.UID, Gid: p.slot.owner.GID}
 		since = p.slot.since
@@ -28,10 +29,10 @@ func (b *superblock) attr(p place) fuse.Attr {
 // blocks than their size. The kernel takes powers of two only.
 //
 // A file whose content is in the page cache has its length: reads there end at it.
-func (b *superblock) fillSize(p place, a *fuse.Attr) {
+func (b *superblock) fillSize(p place, a *fuse.Attr, asker uint32) {
 	size := p.slot.sizes[p.node.file].bytes()
 	if !b.pushed() {
-		if leased := p.slot.leases.kernelSize(p.node.file); leased != 0 {
+		if leased := p.slot.leases.tellSize(p.node.file, asker, b.now()); leased != 0 {
 			size = uint64(leased)
 		}
 	}
@@ -63,7 +64,7 @@ func (d *device) getAttr(w *worker, req request, p pace) bool {
 	}
 	var out fuse.AttrOut
 	var ok bool
-	if out.Attr, ok = d.sb.measured(at, p); !ok {
+	if out.Attr, ok = d.sb.measured(at, req.pid(), p); !ok {
 		return false
 	}
 	out.SetTimeout(cacheTime)
@@ -89,13 +90,13 @@ func (d *device) attrHandle(req request, at place) (memory.Handle, bool) {
 // The size of one that is Stable is its length: it is the same when the kernel asks again, and
 // when it reads. All others are shown with a size that is not less, and the READ, which is
 // short, tells where they end.
-func (b *superblock) measured(at place, p pace) (a fuse.Attr, ok bool) {
+func (b *superblock) measured(at place, asker uint32, p pace) (a fuse.Attr, ok bool) {
 	if !at.isFile() || !b.pushed() {
-		return b.attr(at), true
+		return b.attr(at, asker), true
 	}
 	size, stable := &at.slot.sizes[at.node.file], b.files[at.node.file].Stable
 	if !stable && size.known() {
-		return b.attr(at), true
+		return b.attr(at, asker), true
 	}
 	w := b.dev.workers.Get().(*worker)
 	defer b.dev.workers.Put(w)
@@ -106,7 +107,7 @@ func (b *superblock) measured(at place, p pace) (a fuse.Attr, ok bool) {
 	if err == nil { // who reads it is told of the error
 		size.raise(len(content))
 	}
-	a = b.attr(at)
+	a = b.attr(at, asker)
 	if err == nil && stable {
 		setSize(&a, uint64(len(content)))
 	}
@@ -123,7 +124,7 @@ func (b *superblock) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 	if in.Valid&(fuse.FATTR_MODE|fuse.FATTR_UID|fuse.FATTR_GID) != 0 {
 		return fuse.EPERM
 	}
-	out.Attr = b.attr(p)
+	out.Attr = b.attr(p, in.Caller.Pid)
 	out.SetTimeout(cacheTime)
 	return fuse.OK
 }

@@ -57,7 +57,7 @@ func (d *device) open(w *worker, req request, p pace) bool {
 	if err != nil {
 		return d.refuse(w, req, at, err)
 	}
-	how := d.lend(w, at, h, req.openFlags(), began)
+	how := d.lend(w, req, at, h, began)
 	if !d.write(w.reply.opened(req, h.FH(), how)) {
 		d.forgetHandle(at, h) // the kernel won't release what it didn't open
 	}
@@ -67,10 +67,10 @@ func (d *device) open(w *worker, req request, p pace) bool {
 
 // lend says how the open file will be read, in the reply's flags. Who opens it with
 // O_DIRECT reads it by requests.
-func (d *device) lend(w *worker, at place, h memory.Handle, flags uint32, now time.Duration) uint32 {
+func (d *device) lend(w *worker, req request, at place, h memory.Handle, now time.Duration) uint32 {
 	b, length := d.sb, h.Len()
-	leasable := b.leasable(at) && flags&unix.O_DIRECT == 0 && now >= d.settles
-	grant := at.lease().open(h, length, leasable, now, telling{
+	leasable := b.leasable(at) && req.openFlags()&unix.O_DIRECT == 0 && now >= d.settles
+	grant := at.lease().open(h, req.pid(), length, leasable, now, telling{
 		store:   func() bool { return d.storePages(w, at.id, h) },
 		drop:    func() { _ = d.invalPages(at.id) },
 		resized: func(other bool) { b.resizedAlone(at, length, other) },

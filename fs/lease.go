@@ -56,6 +56,10 @@ type lease struct {
 	// What is stored in the page cache makes a file longer there and never shorter,
 	// so shorter content must come as the reply to a READ.
 	size int
+	// opener is the thread that has opened the holder, 0 if that is unknown. Guarded by mu.
+	opener uint32
+	// truncation is guarded by mu.
+	truncation truncation
 }
 
 // leases are those of a slot, by file. Most files of most slots are never opened, so
@@ -75,6 +79,14 @@ func (s leases) at(file int) *lease {
 func (s leases) kernelSize(file int) int {
 	if l := s[file].Load(); l != nil {
 		return l.kernelSize()
+	}
+	return 0
+}
+
+// tellSize is likewise that of a file's lease.
+func (s leases) tellSize(file int, asker uint32, now time.Duration) int {
+	if l := s[file].Load(); l != nil {
+		return l.tellSize(asker, now)
 	}
 	return 0
 }
@@ -117,19 +129,20 @@ type telling struct {
 // open counts an open file, and makes it the holder if it can be. It tells the kernel under
 // the lock: as long as nobody else can open the file there is no READ of it which that would
 // wait for.
-func (l *lease) open(h memory.Handle, length int, leasable bool, now time.Duration, tell telling) grant {
+func (l *lease) open(h memory.Handle, opener uint32, length int, leasable bool, now time.Duration, tell telling) grant {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opens++
+	truncates := l.truncation.pending(opener, now)
 	switch {
 	case l.opens > 1:
 		return beside
-	case !leasable || length == 0 || length > maxLeased || l.invals > 0:
+	case !leasable || length == 0 || length > maxLeased || l.invals > 0 || truncates:
 		tell.resized(!l.shown)
 		l.size, l.shown = 0, true
 		return alone
 	}
-	l.holder, l.since, l.swept, l.shown, l.restored = h, now, false, false, false
+	l.holder, l.opener, l.since, l.swept, l.shown, l.restored = h, opener, now, false, false, false
 	// Even what is asked for once more makes the file long enough: sendfile(2) goes by
 	// the size that the kernel has.
 	if stored := tell.store(); !stored || l.size == 0 || length < l.size {
@@ -226,7 +239,7 @@ func (l *lease) restore(h memory.Handle, now time.Duration) {
 	if !isLeased(h) {
 		return
 	}
-	l.holder, l.pages, l.since, l.swept, l.restored = h, awaited, longAgo, true, true
+	l.holder, l.opener, l.pages, l.since, l.swept, l.restored = h, 0, awaited, longAgo, true, true
 	if h.Flags()&flagGrown != 0 {
 		l.since = now
 	}
@@ -250,11 +263,30 @@ func (l *lease) withdraw(h memory.Handle) {
 func (l *lease) kernelSize() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.kernelSizeLocked()
+}
+
+func (l *lease) kernelSizeLocked() int {
 	if isLeased(l.holder) {
-		l.told = l.told || l.pages == leaving || l.pages == dropped
 		return l.holder.Len()
 	}
 	return l.size
+}
+
+// tellSize is kernelSize for a thread that is told it now.
+func (l *lease) tellSize(asker uint32, now time.Duration) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size, leased := l.kernelSizeLocked(), isLeased(l.holder)
+	if leased {
+		l.told = l.told || l.pages == leaving || l.pages == dropped
+	}
+	isKnown := size == l.size && (leased || l.invals == 0)
+	isOpener := leased && asker == l.opener && asker != 0
+	if size != 0 && !isKnown && !isOpener {
+		l.truncation.begin(asker, now)
+	}
+	return size
 }
 
 // fill says that a READ is being answered that puts all of the holder's content into

@@ -10,9 +10,10 @@ import (
 
 // leaseScript is a sequence of what happens to one file.
 type leaseScript struct {
-	told    bool // by the last renew
-	other   bool // by the last open: the kernel may have the size of other content
-	dropped bool // by the last open: what was in the page cache
+	told    bool   // by the last renew
+	other   bool   // by the last open: the kernel may have the size of other content
+	dropped bool   // by the last open: what was in the page cache
+	thread  uint32 // of the next calls
 	t       *testing.T
 	l       *lease
 	m       *memory.Memory
@@ -27,7 +28,7 @@ func newLeaseScript(t *testing.T) *leaseScript {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	return &leaseScript{t: t, l: &lease{}, m: m, handles: map[string]memory.Handle{}, now: time.Hour}
+	return &leaseScript{t: t, l: &lease{}, m: m, handles: map[string]memory.Handle{}, now: time.Hour, thread: 1}
 }
 
 func (s *leaseScript) open(name string, length int, want grant) {
@@ -46,7 +47,7 @@ func (s *leaseScript) open(name string, length int, want grant) {
 		drop:    func() { s.dropped = true },
 		resized: func(other bool) { s.other = other },
 	}
-	got := s.l.open(h, length, true, s.now, tell)
+	got := s.l.open(h, s.thread, length, true, s.now, tell)
 	if got != want || s.dropped != (got == byRead) {
 		s.t.Errorf("open %s with %d bytes: got %d, pages dropped: %v; want %d", name, length, got, s.dropped, want)
 	}
@@ -84,7 +85,7 @@ func (s *leaseScript) sweep(name string, want bool) {
 
 func (s *leaseScript) size(want int) {
 	s.t.Helper()
-	if got := s.l.kernelSize(); got != want {
+	if got := s.l.tellSize(s.thread, s.now); got != want {
 		s.t.Errorf("the kernel is told %d, want %d", got, want)
 	}
 }
@@ -114,6 +115,54 @@ func TestLease(t *testing.T) {
 			s.open("c", 120, byStore)
 			s.size(120)
 			s.close("c", false)
+		},
+		"who is told a smaller size cuts for a while": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.thread = 2
+			s.size(100)
+			s.fill("a")
+			s.close("a", false)
+			s.thread = 3
+			s.alone("b", 120, true)
+			s.close("b", false)
+			s.now += truncateLimit
+			s.open("c", 120, byRead)
+		},
+		"not if it is the opener": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.size(100)
+			s.fill("a")
+			s.close("a", false)
+			s.thread = 3
+			s.size(100)
+			s.open("b", 120, byStore)
+			s.size(120)
+		},
+		"not when it opens the file next": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.thread = 2
+			s.size(100)
+			s.fill("a")
+			s.close("a", false)
+			s.open("b", 120, byStore)
+		},
+		"but others who were told do": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.thread = 2
+			s.size(100)
+			s.thread = 3
+			s.size(100)
+			s.fill("a")
+			s.close("a", false)
+			s.alone("b", 120, true)
+		},
+		"nobody knows who asks": func(s *leaseScript) {
+			s.thread = 0
+			s.open("a", 100, byRead)
+			s.size(100)
+			s.fill("a")
+			s.close("a", false)
+			s.alone("b", 120, true)
 		},
 		"shorter content is read": func(s *leaseScript) {
 			s.open("a", 100, byRead)
@@ -271,7 +320,7 @@ func TestLeaseOfWhatCannotBeStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	tell := telling{store: func() bool { return false }, drop: func() {}}
-	if got := s.l.open(h, 100, true, s.now, tell); got != byRead {
+	if got := s.l.open(h, 1, 100, true, s.now, tell); got != byRead {
 		t.Errorf("got %d, want that it is read", got)
 	}
 }

@@ -17,7 +17,7 @@ func (b *superblock) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, o
 		return st
 	}
 	out.NodeId = uint64(p.id)
-	out.Attr, _ = b.measured(p, slow)
+	out.Attr, _ = b.measured(p, in.Caller.Pid, slow)
 	out.SetAttrTimeout(cacheTime)
 	out.SetEntryTimeout(cacheTime)
 	if b.pushed() {
@@ -78,6 +78,6 @@ func (d *device) lookupTakesNoWait(req request) bool {
 	if !ok || !d.sb.pushed() {
 		return true
 	}
-	_, ok = d.sb.measured(d.sb.at(dir.slot, number, dir.id.member()), quick)
+	_, ok = d.sb.measured(d.sb.at(dir.slot, number, dir.id.member()), req.pid(), quick)
 	return ok
 }
