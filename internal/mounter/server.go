@@ -52,6 +52,7 @@ func serve(conn *sys.PacketConn, w *sealed.Workshop, cgroups *sys.FD) error {
 	if err := own.Close(); err != nil {
 		return err
 	}
+	go s.spares.add()
 	ended := make(chan error)
 	go func() { ended <- s.receive() }()
 	for {

@@ -9,7 +9,8 @@ import (
 // spares are stubs for requests to come, which don't wait for them to be started.
 type spares struct {
 	stubs    chan *sys.Stub
-	starting sync.RWMutex // read-locked while a stub begins, with all that this process has open
+	zygote   sys.Zygote
+	starting sync.RWMutex // read-locked while one begins that has all that this process has open
 }
 
 // take returns a stub. Who has taken one calls add once it has its answer.
@@ -25,7 +26,7 @@ func (s *spares) take() (*sys.Stub, error) {
 func (s *spares) start() (*sys.Stub, error) {
 	s.starting.RLock()
 	defer s.starting.RUnlock()
-	return sys.NewStub()
+	return s.zygote.NewStub()
 }
 
 // settle returns when no stub has what this process has closed before.

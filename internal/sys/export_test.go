@@ -11,3 +11,5 @@ func (s *Stub) Wait() error {
 }
 
 func (s *Stub) PID() int { return s.pid }
+
+func (z *Zygote) PID() int { return z.stub.pid }

@@ -38,6 +38,8 @@ type Stub struct {
 // after the other, until one fails.
 type stubCalls struct {
 	count, made uintptr
+	conn        uintptr // the stub's end
+	stack       uintptr // an address on the stub's stack
 	call        [16]stubCall
 }
 
@@ -46,6 +48,7 @@ type stubCall struct {
 	args   [6]uintptr
 	result uintptr
 	errno  syscall.Errno
+	child  *stubCalls // of clone(2): what the new process makes instead
 }
 
 // stubMemory is enough for the arguments of every call that a stub makes: the longest
@@ -59,41 +62,72 @@ var ErrStubGone = errors.New("the process that makes a system call for another i
 func NewStub() (*Stub, error) { return newStub(0) }
 
 // newStub starts one in new namespaces.
-func newStub(namespaces uintptr) (_ *Stub, err error) {
+func newStub(namespaces uintptr) (*Stub, error) {
 	giver, err := OpenProcess(os.Getpid())
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, giver.Close()) }()
+	defer giver.Close()
+	s, k, err := prepareStub()
+	if err != nil {
+		return nil, err
+	}
+	defer k.close()
+	return s.begin(giver.fd, k.conn.fd, func() (int, error) { return forkStub(namespaces, s.calls()) })
+}
+
+// stubKit is what a stub is given at its beginning, and nobody needs after that.
+type stubKit struct{ memory, conn *FD }
+
+func (k *stubKit) close() {
+	_, _ = k.memory.Close(), k.conn.Close() // nothing is lost with them
+}
+
+func prepareStub() (*Stub, *stubKit, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
+		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
-	theirs := &FD{fds[1]}
-	defer func() { err = errors.Join(err, theirs.Close()) }()
-	if err := unix.SetNonblock(fds[0], true); err != nil { // for deadlines
-		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]))
+	k := &stubKit{conn: &FD{fds[1]}}
+	err = os.NewSyscallError("fcntl", unix.SetNonblock(fds[0], true)) // for deadlines
+	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), gone: make(chan struct{})}
+	if err == nil {
+		k.memory, err = NewSharedMemory("stub", stubMemory)
 	}
-	s := &Stub{conn: os.NewFile(uintptr(fds[0]), "stub"), theirs: theirs.fd, giver: giver.fd, gone: make(chan struct{})}
-	s.memory, err = unix.Mmap(-1, 0, stubMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err == nil {
+		s.memory, err = MapSharedMemory(k.memory, stubMemory)
+	}
 	if err != nil {
-		return nil, errors.Join(os.NewSyscallError("mmap", err), s.conn.Close())
+		k.close()
+		return nil, nil, errors.Join(err, s.conn.Close())
 	}
+	return s, k, nil
+}
+
+// begin has start start the stub's process, in which giver and conn are this process and
+// the stub's end, and returns the stub once that has nothing else.
+func (s *Stub) begin(giver, conn int, start func() (pid int, err error)) (_ *Stub, err error) {
+	s.giver, s.theirs = giver, conn
+	s.calls().conn = uintptr(conn)
 	// It does this before all else: as long as it has our end, it does not notice that we
 	// are gone.
-	s.planCloseAllBut(giver.fd, theirs.fd)
+	s.planCloseAllBut(giver, conn)
 	names := s.start()
-	if s.pid, err = forkStub(namespaces, s.calls(), theirs.fd); err != nil {
-		return nil, errors.Join(err, s.conn.Close(), unix.Munmap(s.memory))
+	s.pid, err = start()
+	if err != nil && s.pid <= 0 {
+		return nil, errors.Join(err, s.conn.Close(), UnmapSharedMemory(s.memory))
 	}
-	if err := s.wait(names); err != nil {
+	if err == nil {
+		err = s.wait(names)
+	}
+	if err != nil {
 		s.End()
 		return nil, err
 	}
 	return s, nil
 }
 
-func forkStub(namespaces uintptr, c *stubCalls, conn int) (pid int, err error) {
+func forkStub(namespaces uintptr, c *stubCalls) (pid int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	// A signal would have the stub run this program's handler.
@@ -101,7 +135,7 @@ func forkStub(namespaces uintptr, c *stubCalls, conn int) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	pid, errno := runStub(namespaces|uintptr(unix.SIGCHLD), c, uintptr(conn))
+	pid, errno := runStub(namespaces|uintptr(unix.SIGCHLD), c)
 	restore()
 	if errno != 0 {
 		return 0, os.NewSyscallError("clone", errno)
@@ -115,22 +149,30 @@ func forkStub(namespaces uintptr, c *stubCalls, conn int) (pid int, err error) {
 //
 //go:norace
 //go:nosplit
-func runStub(flags uintptr, c *stubCalls, conn uintptr) (int, syscall.Errno) {
+func runStub(flags uintptr, c *stubCalls) (int, syscall.Errno) {
 	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
 	if errno != 0 || pid != 0 {
 		return int(pid), errno
 	}
 	var token byte
+	c.stack = uintptr(unsafe.Pointer(&token))
 	for n := uintptr(1); n == 1; {
-		for c.made = 0; c.made < c.count; c.made++ {
+		for c.made = 0; c.made < c.count; {
 			one := &c.call[c.made&15]
-			one.result, _, one.errno = syscall.RawSyscall6(one.nr, one.args[0], one.args[1], one.args[2], one.args[3], one.args[4], one.args[5])
-			if one.errno != 0 {
+			result, _, errno := syscall.RawSyscall6(one.nr, one.args[0], one.args[1], one.args[2], one.args[3], one.args[4], one.args[5])
+			if one.child != nil && result == 0 && errno == 0 { // this is the new process
+				c = one.child
+				c.made = 0
+				continue
+			}
+			one.result, one.errno = result, errno
+			if errno != 0 {
 				break
 			}
+			c.made++
 		}
-		syscall.RawSyscall6(unix.SYS_WRITE, conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
-		n, _, _ = syscall.RawSyscall6(unix.SYS_READ, conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
+		syscall.RawSyscall6(unix.SYS_WRITE, c.conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
+		n, _, _ = syscall.RawSyscall6(unix.SYS_READ, c.conn, uintptr(unsafe.Pointer(&token)), 1, 0, 0, 0)
 	}
 	for {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
@@ -154,7 +196,7 @@ func (s *Stub) End() <-chan struct{} {
 					break
 				}
 			}
-			_, _ = s.conn.Close(), unix.Munmap(s.memory) // nothing is lost with them
+			_, _ = s.conn.Close(), UnmapSharedMemory(s.memory) // nothing is lost with them
 			close(s.gone)
 		}()
 	})

@@ -20,7 +20,12 @@ import (
 
 func newStub(t *testing.T) *sys.Stub {
 	t.Helper()
-	s, err := sys.NewStub()
+	return startStub(t, sys.NewStub)
+}
+
+func startStub(t *testing.T, start func() (*sys.Stub, error)) *sys.Stub {
+	t.Helper()
+	s, err := start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +33,23 @@ func newStub(t *testing.T) *sys.Stub {
 	return s
 }
 
+func newZygote(t *testing.T) *sys.Zygote {
+	t.Helper()
+	z := new(sys.Zygote)
+	t.Cleanup(z.End)
+	return z
+}
+
 func TestAStubHasNoDescriptorsButThoseGiven(t *testing.T) {
-	s := newStub(t)
+	t.Run("of a fork", func(t *testing.T) { hasNoDescriptorsButThoseGiven(t, newStub(t)) })
+	z := newZygote(t)
+	t.Run("of a zygote", func(t *testing.T) { hasNoDescriptorsButThoseGiven(t, startStub(t, z.NewStub)) })
+	if left := descriptors(t, z.PID()); len(left) != 2 {
+		t.Errorf("descriptors of the zygote: %q", left)
+	}
+}
+
+func hasNoDescriptorsButThoseGiven(t *testing.T, s *sys.Stub) {
 	before := descriptors(t, s.PID())
 	f, err := sys.OpenPath("/usr")
 	if err != nil {
@@ -55,6 +75,45 @@ func TestAStubHasNoDescriptorsButThoseGiven(t *testing.T) {
 	if free, left := s.LetGo(), descriptors(t, s.PID()); !free || len(left) != 1 {
 		t.Errorf("it has let go: %v; descriptors: %q", free, left)
 	}
+}
+
+func TestAZygoteThatIsKilledIsReplaced(t *testing.T) {
+	z := newZygote(t)
+	before := startStub(t, z.NewStub)
+	killed := z.PID()
+	if err := unix.Kill(killed, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	after := startStub(t, z.NewStub)
+	if z.PID() == killed {
+		t.Errorf("it is still process %d", killed)
+	}
+	for _, s := range []*sys.Stub{before, after} {
+		if _, err := s.OpenPath(unix.AT_FDCWD, "/", 0, 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestStubsOfAZygoteAreWithoutMemory(t *testing.T) {
+	forked, small := memoryOf(t, newStub(t).PID()), memoryOf(t, startStub(t, newZygote(t).NewStub).PID())
+	if small >= forked {
+		t.Errorf("anonymous memory: %d kB, of a fork %d kB", small, forked)
+	}
+}
+
+// memoryOf returns how much anonymous memory a process has, in kB.
+func memoryOf(t *testing.T, pid int) (n int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "RssAnon:")
+	if _, err := fmt.Sscan(after, &n); err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	return n
 }
 
 func descriptors(t *testing.T, pid int) (out []string) {
@@ -206,11 +265,20 @@ func TestNewProcShowsItsNamespace(t *testing.T) {
 }
 
 func BenchmarkStub(b *testing.B) {
-	for b.Loop() {
-		s, err := sys.NewStub()
-		if err != nil {
-			b.Fatal(err)
-		}
-		<-s.End()
+	var z sys.Zygote
+	defer z.End()
+	for _, from := range []struct {
+		name string
+		make func() (*sys.Stub, error)
+	}{{"fork", sys.NewStub}, {"zygote", z.NewStub}} {
+		b.Run(from.name, func(b *testing.B) {
+			for b.Loop() {
+				s, err := from.make()
+				if err != nil {
+					b.Fatal(err)
+				}
+				<-s.End()
+			}
+		})
 	}
 }
