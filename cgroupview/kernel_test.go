@@ -16,6 +16,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 
 	"cloister/cgroupview"
+	"cloister/internal/sys/systest/talk"
 )
 
 // TestKernel reads a cgroup of the running kernel. It needs root and makes a
@@ -27,15 +28,18 @@ func TestKernel(t *testing.T) {
 	k.set("cpu.max", "50000 100000")
 	k.set("cpu.cfs_period_us", "100000")
 	k.set("cpu.cfs_quota_us", "50000")
-	child := startChild(t)
-	k.join(child.pid)
-	child.run("use memory and CPU")
+	cmd := exec.Command("/proc/self/exe", childName)
+	cmd.Stderr = os.Stderr
+	child := talk.Start(t, cmd)
+	k.join(child.PID)
+	child.Say("use memory and CPU")
+	child.Hear("done")
 
 	l, err := cgroupview.Detect("/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths, err := l.PathsOf(child.pid)
+	paths, err := l.PathsOf(child.PID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +62,8 @@ func TestKernel(t *testing.T) {
 	if u.CPUs.Len() == 0 || u.Mems.Len() == 0 || !u.PidsOwn || u.Pids == 0 {
 		t.Errorf("CPUs %v, memory nodes %v, pids %v %d, want some", u.CPUs, u.Mems, u.PidsOwn, u.Pids)
 	}
-	if tasks, _, err := g.Tasks(nil, 1000); err != nil || !slices.Contains(tasks, child.pid) {
-		t.Errorf("tasks %v, %v, want %d among them", tasks, err, child.pid)
+	if tasks, _, err := g.Tasks(nil, 1000); err != nil || !slices.Contains(tasks, child.PID) {
+		t.Errorf("tasks %v, %v, want %d among them", tasks, err, child.PID)
 	}
 
 	nodes, numa, err := g.NUMA(nil)
@@ -82,7 +86,9 @@ func TestKernel(t *testing.T) {
 		}
 	}
 
-	child.stop()
+	if err := child.End(); err != nil {
+		t.Error(err)
+	}
 	k.remove()
 	if err := g.Read(&u); !errors.Is(err, cgroupview.ErrGone) {
 		t.Errorf("Read of a removed cgroup: %v, want ErrGone", err)
@@ -171,52 +177,7 @@ func (k *kernelCgroup) remove() {
 	k.dirs = nil
 }
 
-// child is a process that does as it is told by lines on its standard input.
-type child struct {
-	t   *testing.T
-	pid int
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func startChild(t *testing.T) *child {
-	t.Helper()
-	cmd := exec.Command("/proc/self/exe", childName)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c := &child{t: t, pid: cmd.Process.Pid, cmd: cmd, in: in, out: bufio.NewReader(out)}
-	t.Cleanup(c.stop)
-	return c
-}
-
-// run sends one line and waits for the answer.
-func (c *child) run(line string) {
-	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, line); err != nil {
-		c.t.Fatal(err)
-	}
-	if _, err := c.out.ReadString('\n'); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-func (c *child) stop() {
-	c.in.Close()
-	_ = c.cmd.Wait()
-}
-
-// childName is the argument that makes the test program a child.
+// childName is the argument that makes the test program a child, which goes by its input.
 const childName = "child"
 
 func TestMain(m *testing.M) {

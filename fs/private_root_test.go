@@ -3,8 +3,6 @@
 package fs
 
 import (
-	"bufio"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"cloister/internal/sys/systest/talk"
 )
 
 // A mount namespace that was made before the mount, and that gets every other
@@ -95,32 +95,7 @@ func startPeer(t *testing.T) func() string {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", "echo ready; read -r line; cat /proc/self/mountinfo")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Wait() // its output has been judged
-	})
-	out := bufio.NewReader(pipe)
-	if line, err := out.ReadString('\n'); line != "ready\n" {
-		t.Fatalf("peer says %q, %v", line, err)
-	}
-	return func() string {
-		t.Helper()
-		in.Close()
-		mounts, err := io.ReadAll(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(mounts)
-	}
+	p := talk.Start(t, cmd)
+	p.Hear("ready")
+	return p.Rest
 }

@@ -1,7 +1,6 @@
 package seccomp
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -9,29 +8,14 @@ import (
 	"testing"
 
 	"cloister/internal/sys"
+	"cloister/internal/sys/systest/talk"
 )
 
 // What is known of a program does not count for the next that the process executes.
 func TestMappingsOfTheLastProgramAreLookedUpAgain(t *testing.T) {
-	cmd := exec.Command("sh", "-c", "echo; read go; exec cat")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Wait() }() // its input ends before
-	defer in.Close()
-	lines := bufio.NewReader(out)
-	if _, err := lines.ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	r := &Request{TID: cmd.Process.Pid, listener: &listener{container: &container{}}}
+	p := talk.Start(t, exec.Command("sh", "-c", "echo shell; read go; exec cat"))
+	p.Hear("shell")
+	r := &Request{TID: p.PID, listener: &listener{container: &container{}}}
 	known := &r.listener.mappings
 	defer known.put(0, nil)
 	shell, err := sys.OpenMappings(r.TID)
@@ -39,12 +23,8 @@ func TestMappingsOfTheLastProgramAreLookedUpAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	known.put(r.TID, shell)
-	if _, err := fmt.Fprint(in, "go\nx\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lines.ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	p.Say("go", "cat")
+	p.Hear("cat")
 
 	memory, err := sys.OpenProcessMemory(r.TID)
 	if err != nil {

@@ -40,8 +40,11 @@ func NewEventWatcher() (*EventWatcher, error) {
 	return w, nil
 }
 
-// Add calls fired on the watcher's goroutine for each event on the descriptor.
-// gone is true for the last one: the file's cgroup has been removed, and the
+// Add calls fired on the watcher's goroutine after each event on the descriptor.
+// Events in quick succession may share a call, and one may get several if the kernel
+// wakes who waits more than once, as TCP does for a byte of urgent data.
+//
+// gone is true for the last call: the file's cgroup has been removed, and the
 // watcher has let go of the descriptor. A trigger must have been written before,
 // as the kernel takes a pressure file without one for gone. Of events before Add
 // the kernel may forget the last; a trigger fires again while the stall lasts.

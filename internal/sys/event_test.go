@@ -1,6 +1,7 @@
 package sys_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -59,51 +60,74 @@ func newUrgent(t *testing.T) *urgent {
 	return u
 }
 
-func (u *urgent) send() {
+func (u *urgent) send(data byte) {
 	u.t.Helper()
-	if err := unix.Send(int(u.from.Fd()), []byte{'!'}, unix.MSG_OOB); err != nil {
+	if err := unix.Send(int(u.from.Fd()), []byte{data}, unix.MSG_OOB); err != nil {
 		u.t.Fatal(err)
 	}
 }
 
+// last returns what was sent last, and leaves it there.
+func (u *urgent) last() byte {
+	var b [1]byte
+	if _, _, err := unix.Recvfrom(u.fd.Int(), b[:], unix.MSG_OOB|unix.MSG_PEEK); err != nil {
+		u.t.Errorf("urgent data: %v", err)
+	}
+	return b[0]
+}
+
+// eventLog has the calls of an EventWatcher, each with what there was at that time.
+type eventLog struct {
+	t     *testing.T
+	w     *sys.EventWatcher
+	calls chan string
+	known map[string]bool
+}
+
+func (l *eventLog) add(u *urgent, name string) (remove func()) {
+	l.t.Helper()
+	remove, err := l.w.Add(u.fd, func(gone bool) {
+		if gone {
+			l.t.Errorf("%s is said to be gone", name)
+		}
+		l.calls <- fmt.Sprintf("%s %c", name, u.last())
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return remove
+}
+
+// want waits for a call. Until then others may be repeated: TCP wakes for a byte of urgent
+// data when it finds the byte, and again when it queues the segment.
+func (l *eventLog) want(call string) {
+	l.t.Helper()
+	l.known[call] = true
+	for got := ""; got != call; {
+		if got = <-l.calls; !l.known[got] {
+			l.t.Fatalf("%q, want %q", got, call)
+		}
+	}
+}
+
 func TestEventWatcher(t *testing.T) {
-	w := eventWatcher(t)
-	fired := make(chan string, 100)
+	l := &eventLog{t, eventWatcher(t), make(chan string, 100), map[string]bool{}}
 	first, second := newUrgent(t), newUrgent(t)
-	add := func(u *urgent, name string) func() {
-		remove, err := w.Add(u.fd, func(gone bool) {
-			if gone {
-				t.Errorf("%s is said to be gone", name)
-			}
-			fired <- name
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return remove
-	}
-	removeFirst, removeSecond := add(first, "first"), add(second, "second")
-	for _, u := range []struct {
-		*urgent
-		name string
-	}{{first, "first"}, {second, "second"}, {first, "first"}} {
-		u.send()
-		if who := <-fired; who != u.name {
-			t.Fatalf("%s fired, want %s", who, u.name)
-		}
-	}
+	removeFirst, removeSecond := l.add(first, "first"), l.add(second, "second")
+	first.send('a')
+	l.want("first a")
+	second.send('b')
+	l.want("second b")
+	first.send('c')
+	l.want("first c")
 
 	removeFirst()
-	first.send()
-	second.send()
-	if who := <-fired; who != "second" {
-		t.Fatalf("%s fired, which has been removed", who)
-	}
+	first.send('d') // nobody is told
+	second.send('e')
+	l.want("second e")
 	removeFirst()
-	removeFirst = add(first, "first again") // what has been removed can be added
-	if who := <-fired; who != "first again" {
-		t.Fatalf("%s fired, want first again, whose data are still there", who)
-	}
+	removeFirst = l.add(first, "first again") // what has been removed can be added
+	l.want("first again d")                   // the data are still there
 	removeFirst()
 	removeSecond()
 }
@@ -146,17 +170,17 @@ func TestEventWatcherGone(t *testing.T) {
 func TestEventWatcherRemoveWaits(t *testing.T) {
 	w := eventWatcher(t)
 	u := newUrgent(t)
-	running, end := make(chan struct{}), make(chan struct{})
+	running, end := make(chan struct{}, 100), make(chan struct{})
 	done := false
 	remove, err := w.Add(u.fd, func(bool) {
-		close(running)
+		running <- struct{}{}
 		<-end
 		done = true
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.send()
+	u.send('!')
 	<-running
 	go close(end)
 	remove()
@@ -215,7 +239,7 @@ func TestEventWatcherClosed(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	u.send()
+	u.send('!')
 	remove()
 	if _, err := w.Add(u.fd, func(bool) {}); err == nil {
 		t.Error("a closed watcher took a descriptor")

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"cloister/internal/sys/systest/talk"
 )
 
 func TestProcessMemoryIsCopiedAsFarAsItGoes(t *testing.T) {
@@ -109,35 +111,16 @@ func TestMemoryIsWrittenWhereTheProcessCould(t *testing.T) {
 
 // What has been opened is not the memory of a program that the process executes.
 func TestMemoryOfAnotherProgramIsNotWritten(t *testing.T) {
-	cmd := exec.Command("sh", "-c", "echo; read go; exec cat")
-	in, err := cmd.StdinPipe()
+	p := talk.Start(t, exec.Command("sh", "-c", "echo shell; read go; exec cat"))
+	p.Hear("shell")
+	before, maps := openMemory(t, p.PID)
+	p.Say("go", "cat")
+	p.Hear("cat")
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", p.PID))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Wait() }() // its input ends before
-	defer in.Close()
 	b := make([]byte, 1)
-	if _, err := out.Read(b); err != nil {
-		t.Fatal(err)
-	}
-	before, maps := openMemory(t, cmd.Process.Pid)
-	if _, err := in.Write([]byte("go\nx")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := out.Read(b); err != nil || b[0] != 'x' {
-		t.Fatalf("%q, %v", b, err)
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for line := range strings.Lines(string(text)) {
 		var start, end uint64
 		var access string

@@ -5,7 +5,6 @@ package attach_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"cloister/internal/sealed"
 	"cloister/internal/sys"
 	"cloister/internal/sys/systest"
+	"cloister/internal/sys/systest/talk"
 	"cloister/runtimehook/attach"
 )
 
@@ -156,25 +156,9 @@ func containerAt(t *testing.T, root, more string) (pid int) {
 func child(t *testing.T, cmd *exec.Cmd) (pid int) {
 	t.Helper()
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait() // cat ends with its input
-	})
-	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
-		t.Fatalf("container: %v", err)
-	}
-	for pid = cmd.Process.Pid; ; {
+	p := talk.Start(t, cmd)
+	p.Hear("ready")
+	for pid = p.PID; ; {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
 		if err != nil || len(text) == 0 {
 			return pid

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"cloister/internal/sys/systest/talk"
 )
 
 // showsSysinfo runs the probe and programs that ask by sysinfo(2) in a container of 64 MiB.
@@ -92,32 +93,15 @@ func TestBundleSyscallsWorkerKilled(t *testing.T) {
 		b.detached("run", "--detach")
 		ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 		defer cancel()
-		calls := world.Command(ctx, world.Wrapper, "--runtime-path", b.runtime, "--root", b.root(), "exec", b.id, "probe", "sysinfo-again-and-again")
-		in, err := calls.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := calls.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := calls.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		if !lines.Scan() || lines.Text() != "begun" {
-			t.Fatal(lines.Text(), lines.Err())
-		}
+		p := talk.Start(t, world.Command(ctx, world.Wrapper, "--runtime-path", b.runtime, "--root", b.root(), "exec", b.id, "probe", "sysinfo-again-and-again"))
+		p.Hear("begun")
 		for range 4 {
 			endWorker(t, syscall.SIGKILL)
 		}
-		if err := in.Close(); err != nil {
-			t.Error(err)
+		if right := p.Rest(); right != "true\n" {
+			t.Error(right)
 		}
-		if !lines.Scan() || lines.Text() != "true" {
-			t.Error(lines.Text(), lines.Err())
-		}
-		if err := calls.Wait(); err != nil {
+		if err := p.End(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -148,29 +132,15 @@ func TestBundleListenerArrivesAtTheNextWorker(t *testing.T) {
 	}
 	for _, end := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		cmd := exec.Command(filepath.Join(world.Rootfs, "bin", probeName), "arrival", filepath.Join(world.Daemon.RunDir, "seccomp.sock"), d.Key)
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		if !lines.Scan() || lines.Text() != "half" {
-			t.Fatal(lines.Text(), lines.Err())
-		}
+		p := talk.Start(t, cmd)
+		p.Hear("half")
+		t.Logf("%v", end)
 		endWorker(t, end)
-		if _, err := in.Write([]byte("\n")); err != nil {
-			t.Fatal(err)
+		p.Say("")
+		p.Hear("65536")
+		if err := p.End(); err != nil {
+			t.Error(err)
 		}
-		if !lines.Scan() || lines.Text() != "65536" {
-			t.Errorf("after %v: %s %v", end, lines.Text(), lines.Err())
-		}
-		_ = cmd.Wait()
 	}
 }
 

@@ -26,7 +26,7 @@ func TestBundleToolsWithAllOfAQuota(t *testing.T) {
 		eventually(t, "top shows 50 % of a CPU for the program, and no idle CPU", func() bool {
 			seen = b.call("exec", b.id, "top", "-bn2", "-d2").out(t)
 			_, second, _ := strings.Cut(seen, "\ntop - ") // the first is of the time before
-			idle := decimal(t, findText(t, second, `%Cpu\(s\):.* (\S+) id`))
+			idle := decimal(t, findText(t, second, `%Cpu\(s\):.*[ ,]([0-9.]+) id`))
 			f := strings.Fields(findText(t, second, `(?m)^( +1 .*)$`)) // PID USER PR NI VIRT RES SHR S %CPU …
 			share := decimal(t, f[8])
 			return idle <= 8 && share >= 43 && share <= 57

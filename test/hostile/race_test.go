@@ -3,11 +3,8 @@
 package hostile
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -17,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"cloister/internal/sys/systest/talk"
 	"cloister/test/lab"
 )
 
@@ -159,36 +157,20 @@ func TestHelpersAreOutOfReach(t *testing.T) {
 // and checks their answers.
 func startLoad(t *testing.T, cmd *exec.Cmd) (end func()) {
 	t.Helper()
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd.Stderr = t.Output()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	out := bufio.NewReader(stdout)
-	if line, err := out.ReadString('\n'); err != nil || line != "ready\n" {
-		t.Fatalf("got %q, %v", line, err)
-	}
+	p := talk.Start(t, cmd)
+	p.Hear("ready")
 	return func() {
 		t.Helper()
-		if err := stdin.Close(); err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(out)
-		if err := errors.Join(err, cmd.Wait()); err != nil {
+		text := p.Rest()
+		if err := p.End(); err != nil {
 			t.Fatal(err)
 		}
 		var got struct {
 			Calls int
 			Wrong []string
 		}
-		decode(t, string(text), &got)
+		decode(t, text, &got)
 		t.Logf("%d rounds of calls", got.Calls)
 		for _, w := range got.Wrong {
 			t.Error(w)

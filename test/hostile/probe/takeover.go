@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,8 +18,7 @@ import (
 const (
 	takeoverTarget  = "/tmp/takeover" // root's
 	takeoverProgram = "/tmp/setuid"
-	// takeoverLast is how long that program runs.
-	takeoverLast = 20 * time.Millisecond
+	takeoverOwn     = "/tmp/takeover-own" // where that program mounts
 	// takeoverSpread is by how much the rounds differ in when it is executed.
 	takeoverSpread = 4 * time.Millisecond
 )
@@ -35,7 +35,7 @@ func takeover(args []string) error {
 	if err := makeSetuid(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(takeoverTarget, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(takeoverTarget, 0o755), os.MkdirAll(takeoverOwn, 0o755)); err != nil {
 		return err
 	}
 	got := struct{ Rounds, Mounted int }{}
@@ -85,7 +85,7 @@ func takeoverAsk(args []string) error {
 	go func() {
 		wait := unix.NsecToTimespec(int64(delay))
 		_ = unix.Nanosleep(&wait, nil) // any time is a good one
-		failed <- syscall.Exec(takeoverProgram, []string{"probe", "takeover-end"}, nil)
+		failed <- syscall.Exec(takeoverProgram, []string{"probe", "takeover-end"}, os.Environ())
 	}()
 	for {
 		select {
@@ -99,11 +99,14 @@ func takeoverAsk(args []string) error {
 	}
 }
 
-// takeoverEnd is the setuid program.
+// takeoverEnd is the setuid program. It may mount, and lives until it has: calls of a thread
+// are served one after another, and the last one of its number was the user's.
 func takeoverEnd([]string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("user %d", os.Geteuid())
 	}
-	time.Sleep(takeoverLast)
-	return nil
+	if err := native.mount("proc", takeoverOwn, "proc", 0, ""); err != nil {
+		return fmt.Errorf("root's mount: %w", err)
+	}
+	return unix.Unmount(takeoverOwn, unix.MNT_DETACH)
 }
