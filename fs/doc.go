@@ -26,7 +26,8 @@
 //	mount, slots, close       server.go, mount.go, stale.go, slots.go
 //	the loop on /dev/fuse     device.go, reader.go; what may wait: queue.go; INIT:
 //	                          greet.go; the bytes: wire.go
-//	lease and direct          exact.go, openfile.go; lease.go, pagecache.go, sweep.go
+//	lease and direct          exact.go, openfile.go; lease.go, truncation.go, pagecache.go,
+//	                          sweep.go
 //	who reads, and where      caller.go, readcalls.go
 //	pushed                    pushed.go, push.go, expiry.go
 //	writes, poll(2)           poll.go
