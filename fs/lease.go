@@ -282,6 +282,7 @@ func (l *lease) tellSize(asker uint32, now time.Duration) int {
 		l.told = l.told || l.pages == leaving || l.pages == dropped
 	}
 	isKnown := size == l.size && (leased || l.invals == 0)
+	// Who has opened the holder has taken this size before it closes the file.
 	isOpener := leased && asker == l.opener && asker != 0
 	if size != 0 && !isKnown && !isOpener {
 		l.truncation.begin(asker, now)
