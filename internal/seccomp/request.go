@@ -113,20 +113,19 @@ func (r *Request) WriteMemory(addr uint64, b []byte) error {
 // those of its last program, and are looked up again.
 func (r *Request) write(memory *sys.ProcessMemory, addr uint64, b []byte) error {
 	known := &r.listener.mappings
-	maps := known.take(r.TID)
-	if maps != nil {
-		if n, err := maps.Writable(addr, uint64(len(b))); err != nil || n < uint64(len(b)) {
-			_, maps = maps.Close(), nil // only looked at
+	if maps := known.take(r.TID); maps != nil {
+		if _, err := memory.Write(maps, addr, b); err == nil {
+			known.put(r.TID, maps)
+			return nil
 		}
+		_ = maps.Close() // only looked at
 	}
-	if maps == nil {
-		var err error
-		if maps, err = sys.OpenMappings(r.TID); err != nil {
-			return errors.Join(r.Valid(), err)
-		}
+	maps, err := sys.OpenMappings(r.TID)
+	if err != nil {
+		return errors.Join(r.Valid(), err)
 	}
 	defer known.put(r.TID, maps)
-	_, err := memory.Write(maps, addr, b)
+	_, err = memory.Write(maps, addr, b)
 	return err
 }
 
