@@ -63,21 +63,21 @@ var Cases = []Case{
 	{Name: GetPPID, Count: 20, Parts: []Part{{Name: "getppid, docker's profile", Goal: untrapped}}},
 	{Name: Stat, Count: 20, Parts: []Part{{Name: "stat, docker's profile", Goal: untrapped}}},
 	{Name: GetPPIDAdmin, Admin: true, Count: 20, Parts: []Part{{Name: "getppid, our profile alone", Goal: 1.5}}},
-	{Name: SysInfo, Count: 50, Parts: []Part{{Name: "sysinfo", Limit: 30}}},
-	{Name: Affinity, Count: 50, Parts: []Part{{Name: "sched_getaffinity", Limit: 30}}},
-	{Name: MountTmpfs, Admin: true, Count: 30, Parts: []Part{
+	{Name: SysInfo, Count: 2000, Parts: []Part{{Name: "sysinfo", Limit: 30}}},
+	{Name: Affinity, Count: 2000, Parts: []Part{{Name: "sched_getaffinity", Limit: 30}}},
+	{Name: MountTmpfs, Admin: true, Count: 300, Parts: []Part{
 		{Name: "mount tmpfs", Limit: 80, Sysbox: &Reference{3.7, 181}},
 		{Name: "umount tmpfs", Sysbox: &Reference{7.1, 197}},
 	}},
-	{Name: MountBind, Admin: true, Count: 30, Parts: []Part{
+	{Name: MountBind, Admin: true, Count: 300, Parts: []Part{
 		{Name: "mount a bind", Limit: 80},
 		{Name: "umount a bind"},
 	}},
-	{Name: MountProc, Admin: true, Views: true, Count: 10, Parts: []Part{
+	{Name: MountProc, Admin: true, Views: true, Count: 40, Parts: []Part{
 		{Name: "mount proc", Limit: 2000, Sysbox: &Reference{5.3, 13_600}},
 		{Name: "umount proc", Sysbox: &Reference{7.5, 7_900}},
 	}},
-	{Name: MountSysfs, Admin: true, Views: true, Count: 10, Parts: []Part{
+	{Name: MountSysfs, Admin: true, Views: true, Count: 40, Parts: []Part{
 		{Name: "mount sysfs", Limit: 2000},
 		{Name: "umount sysfs"},
 	}},
