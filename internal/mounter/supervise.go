@@ -25,6 +25,7 @@ type Mounter struct {
 	first     chan error    // gets what comes of the first attempt to start
 	closing   chan struct{} // closed by Close
 	done      chan struct{} // closed when nothing runs any more
+	closed    error         // what came of closing the last process; set before done
 
 	mu      sync.Mutex
 	process *Process      // guarded by mu; nil before the first, and may have ended
@@ -47,10 +48,10 @@ func (m *Mounter) Started() error { return <-m.first }
 
 func (m *Mounter) run() {
 	defer close(m.done)
-	p := m.start()
-	for p != nil {
+	for p := m.start(); p != nil; p = m.start() {
 		select {
 		case <-m.closing:
+			m.closed = p.Close()
 			return
 		case <-p.Done():
 		}
@@ -58,7 +59,6 @@ func (m *Mounter) run() {
 		if err := p.Close(); err != nil {
 			m.log.Error().Err(err).Msg("close connection to the mounter")
 		}
-		p = m.start()
 	}
 }
 
@@ -156,8 +156,5 @@ func (m *Mounter) Drop(container string) {
 func (m *Mounter) Close() error {
 	close(m.closing)
 	<-m.done
-	if p := m.Process(); p != nil {
-		return p.Close()
-	}
-	return nil
+	return m.closed
 }
