@@ -60,6 +60,13 @@ func newContainer(t *testing.T, more string) *container {
 	return c
 }
 
+// lockedContainer starts one in a container that has the same mounts, all of them locked.
+func lockedContainer(t *testing.T, outer *container) *container {
+	t.Helper()
+	inner := exec.Command("nsenter", "-t", fmt.Sprint(outer.pid), "-m", "-p", "unshare", "-Umf", "--propagation", "private", "--kill-child", "sh", "-c", "echo ready; exec cat")
+	return &container{t: t, root: outer.root, pid: child(t, inner)}
+}
+
 // path names a file in the container.
 func (c *container) path(file string) string {
 	return fmt.Sprintf("/proc/%d/root%s/%s", c.pid, c.root, file)

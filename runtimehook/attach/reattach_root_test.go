@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,14 +87,13 @@ func TestReattachWhereAllIsLocked(t *testing.T) {
 	if _, err := c.attach(w, sealed.Plan{Views: dead}); err != nil {
 		t.Fatal(err)
 	}
-	inner := exec.Command("nsenter", "-t", fmt.Sprint(c.pid), "-m", "-p", "unshare", "-Umf", "--propagation", "private", "--kill-child", "sh", "-c", "echo ready; exec cat")
-	pid := child(t, inner)
+	c = lockedContainer(t, c)
 	w, views := workshop(t, "view of ", "proc/uptime")
-	attached, err := c.reattach(pid, w, sealed.Plan{Views: views})
+	attached, err := c.reattach(c.pid, w, sealed.Plan{Views: views})
 	if err != nil || !slices.Equal(attached, []string{"proc/uptime"}) {
 		t.Errorf("attached %q, %v", attached, err)
 	}
-	(&container{t: t, root: c.root, pid: pid}).reads("proc/uptime", "view of proc/uptime")
+	c.reads("proc/uptime", "view of proc/uptime")
 }
 
 // A container can leave its proc without files to put views over, but not for good.
