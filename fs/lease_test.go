@@ -102,6 +102,18 @@ func (s *leaseScript) renew(name string, length int, want bool) {
 	}
 }
 
+// first opens and closes the first file, whose size threads are told before its content is
+// read.
+func (s *leaseScript) first(askers ...uint32) {
+	s.t.Helper()
+	s.open("a", 100, byRead)
+	for _, s.thread = range askers {
+		s.size(100)
+	}
+	s.fill("a")
+	s.close("a", false)
+}
+
 func TestLease(t *testing.T) {
 	for name, script := range map[string]func(s *leaseScript){
 		"the first is read, then stored": func(s *leaseScript) {
@@ -117,11 +129,7 @@ func TestLease(t *testing.T) {
 			s.close("c", false)
 		},
 		"who is told a smaller size cuts for a while": func(s *leaseScript) {
-			s.open("a", 100, byRead)
-			s.thread = 2
-			s.size(100)
-			s.fill("a")
-			s.close("a", false)
+			s.first(2)
 			s.thread = 3
 			s.alone("b", 120, true)
 			s.close("b", false)
@@ -129,39 +137,23 @@ func TestLease(t *testing.T) {
 			s.open("c", 120, byRead)
 		},
 		"not if it is the opener": func(s *leaseScript) {
-			s.open("a", 100, byRead)
-			s.size(100)
-			s.fill("a")
-			s.close("a", false)
+			s.first(1)
 			s.thread = 3
 			s.size(100)
 			s.open("b", 120, byStore)
 			s.size(120)
 		},
 		"not when it opens the file next": func(s *leaseScript) {
-			s.open("a", 100, byRead)
-			s.thread = 2
-			s.size(100)
-			s.fill("a")
-			s.close("a", false)
+			s.first(2)
 			s.open("b", 120, byStore)
 		},
 		"but others who were told do": func(s *leaseScript) {
-			s.open("a", 100, byRead)
-			s.thread = 2
-			s.size(100)
-			s.thread = 3
-			s.size(100)
-			s.fill("a")
-			s.close("a", false)
+			s.first(2, 3)
 			s.alone("b", 120, true)
 		},
 		"nobody knows who asks": func(s *leaseScript) {
 			s.thread = 0
-			s.open("a", 100, byRead)
-			s.size(100)
-			s.fill("a")
-			s.close("a", false)
+			s.first(0)
 			s.alone("b", 120, true)
 		},
 		"shorter content is read": func(s *leaseScript) {
