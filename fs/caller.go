@@ -119,7 +119,7 @@ func taskState(path string, p patience) (callState, bool) {
 		if try < runningTries {
 			runtime.Gosched()
 		} else {
-			time.Sleep(runningPause << (try - runningTries))
+			time.Sleep(runningPause << (try - runningTries)) // until the task sleeps, at most p times
 		}
 	}
 	return callState{}, false

@@ -146,7 +146,7 @@ func (c *chaos) serve() (kill func()) {
 	return func() {
 		if rand.IntN(8) == 0 {
 			_ = cmd.Process.Signal(unix.SIGSTOP)
-			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // so long it is stopped
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // so long it is stopped: nothing is waited for
 		}
 		_ = cmd.Process.Kill()
 		c.dying.Go(func() {

@@ -130,7 +130,7 @@ func (m *troublemaker) killTwice(k *keeper.Status) error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(rand.N(20 * time.Millisecond)) // somewhere on its way
+	time.Sleep(rand.N(20 * time.Millisecond)) // to any moment of its start: nothing is waited for
 	return m.hit(next.WorkerPID, syscall.SIGKILL)
 }
 
