@@ -48,6 +48,7 @@ func TestNothingKeepsAMountBusy(t *testing.T) {
 		{"a proc", `COUNT=50 UNMOUNT=0 M proc /mnt/a proc | tr -d '0-9\n'; echo -n end`, "end"},
 		{"one on another", `AGAIN=1 COUNT=200 UNMOUNT=0 M /usr /mnt/a '' $MS_BIND | tr -d '0-9\n'; echo -n end`, "end"},
 		{"what has become read-only", `i=0; while [ $i -lt 20 ]; do mount -t tmpfs x a; M none a '' $((MS_REMOUNT|MS_BIND|MS_RDONLY)); umount a; i=$((i+1)); done | grep -vx ok; echo -n end`, "end"},
+		{"a root that has become read-only", `ROOT=/mnt/a COUNT=200 UNMOUNT=0 M none / '' $((MS_REMOUNT|MS_BIND|MS_RDONLY)) | tr -d '0-9\n'; echo -n end`, "end"},
 		{"a root", `i=0; while [ $i -lt 5 ]; do
 			mount -t tmpfs x b; mkdir b/x b/usr; mount --rbind /usr b/usr; for l in bin lib lib64 sbin; do ln -s usr/$l b/$l; done; cp /self b/self
 			chroot b /self proc /x proc 2>/dev/null; umount -l b/x; umount -l b/usr; umount b
