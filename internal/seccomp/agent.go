@@ -155,8 +155,7 @@ func (a *Agent) Close() error {
 	}
 }
 
-// watch gives the callers an answer whose handlers have none in time, and lets go of what
-// is known of processes.
+// watch calls tidy now and then.
 func (a *Agent) watch() {
 	tick := time.NewTicker(max(a.options.Deadline/8, time.Millisecond))
 	defer tick.Stop()
@@ -165,10 +164,16 @@ func (a *Agent) watch() {
 		case <-a.closed:
 			return
 		case now := <-tick.C:
-			a.expire(now)
-			a.forgetMappings()
+			a.tidy(now)
 		}
 	}
+}
+
+// tidy gives the callers an answer whose handlers have none in time, and lets go of what is
+// known of processes.
+func (a *Agent) tidy(now time.Time) {
+	a.expire(now)
+	a.forgetMappings()
 }
 
 func (a *Agent) expire(now time.Time) {

@@ -244,6 +244,26 @@ func TestEndedListenersLeaveNothingBehind(t *testing.T) {
 	}
 }
 
+func TestWhatIsKnownOfAProcessIsNotKept(t *testing.T) {
+	a := startAgentWith(t, Options{
+		Journal: createTestJournal(t), Deadline: time.Hour, // nobody else tidies up
+		Handlers: map[string]Handler{callSysinfo: sameFigures},
+	})
+	tr := startTracee(t)
+	if err := a.Add(Listener{Container: "c", Name: "c", FD: tr.listener}); err != nil {
+		t.Fatal(err)
+	}
+	before := fds(t)
+	tr.start(order{Nr: unix.SYS_SYSINFO, Args: [6]uint64{arena}, Threads: 1, Repeat: 2})()
+	if n := fds(t); n != before+1 {
+		t.Errorf("%d descriptors have become %d, want one more", before, n)
+	}
+	a.tidy(time.Now())
+	if n := fds(t); n != before {
+		t.Errorf("%d descriptors have become %d", before, n)
+	}
+}
+
 func TestAgentThatWasClosedLeavesNothingBehind(t *testing.T) {
 	journal := createTestJournal(t)
 	descriptors, goroutines := fds(t), runtime.NumGoroutine()
