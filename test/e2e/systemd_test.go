@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/moby/sys/mountinfo"
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"cloister/internal/api"
@@ -180,9 +181,7 @@ func TestHungWorker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := unix.Kill(before.WorkerPID, unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		stop(t, before.WorkerPID)
 		if s, err := client.Status(); err != nil || s.WorkerPID == before.WorkerPID || s.Kills != before.Kills+1 || s.Containers != 1 {
 			t.Errorf("%s connection: got %+v, %v", what, s, err)
 		}
@@ -190,6 +189,26 @@ func TestHungWorker(t *testing.T) {
 			t.Errorf("%s connection: got %q, want %q", what, got, total64m)
 		}
 	}
+}
+
+// stop stops a process, with all its threads: kill(2) returns while they may still answer.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, fmt.Sprintf("process %d is stopped", pid), func() bool {
+		threads, err := procfs.AllThreads(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, thread := range threads {
+			if stat, err := thread.Stat(); err != nil || stat.State != "T" {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // settingsBelow are those of a daemon beside the tests' own.
