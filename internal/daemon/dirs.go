@@ -16,11 +16,13 @@ const rootfsDir = stage.RootfsDir
 
 // makeDir makes a container's directory. What is staged there may be hidden from the
 // host's users where it comes from, so only the container's root, who mounts it, may
-// pass; everybody may while that is not known.
+// pass, by its group; everybody may while that is not known. It may write nothing: the
+// container's init can outlive its runtime, and makes mount points where the staged root
+// has just been taken away.
 func makeDir(dir string, ids idrange.Range) error {
 	err := os.MkdirAll(filepath.Join(dir, rootfsDir), 0o711)
 	if err == nil && ids.Size != 0 {
-		err = errors.Join(os.Chown(dir, int(ids.Start), int(ids.Start)), os.Chmod(dir, 0o700))
+		err = errors.Join(os.Chown(dir, 0, int(ids.Start)), os.Chmod(dir, 0o710))
 	}
 	if err != nil {
 		return fmt.Errorf("container directory: %w", err)

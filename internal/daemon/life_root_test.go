@@ -245,16 +245,40 @@ func TestSharedUserNamespace(t *testing.T) {
 	}
 }
 
-// What is staged for a container is its root's to reach, and no other user's.
+// What is staged for a container is its root's to reach, and no other user's. Where nothing
+// is staged it leaves nothing.
 func TestContainerDirectoryIsItsRootsAlone(t *testing.T) {
 	h := newHost(t)
 	g := h.register("web", os.Getpid())
-	st, err := sys.StatPath(g.Dir)
+	dir, err := os.Open(g.Dir) // the test's own are not for others to pass
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st.UID != g.IDs.Start || st.Mode&0o777 != 0o700 {
-		t.Errorf("owner %d, mode %o, want %d and 700", st.UID, st.Mode&0o777, g.IDs.Start)
+	defer dir.Close()
+	for _, test := range []struct {
+		who    string
+		start  uint32
+		passes bool
+	}{
+		{"its root", g.IDs.Start, true},
+		{"another's", g.IDs.Start + g.IDs.Size, false},
+	} {
+		maps := []syscall.SysProcIDMap{{HostID: int(test.start), Size: int(g.IDs.Size)}}
+		can := func(what string) bool {
+			cmd := exec.Command("sh", "-c", what, "/proc/self/fd/3")
+			cmd.ExtraFiles = []*os.File{dir}
+			cmd.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags: sys.NewUser, Credential: &syscall.Credential{},
+				UidMappings: maps, GidMappings: maps, GidMappingsEnableSetgroups: true,
+			}
+			return cmd.Run() == nil
+		}
+		if got := can(`cd "$0/rootfs"`); got != test.passes {
+			t.Errorf("%s passes: %v, want %v", test.who, got, test.passes)
+		}
+		if can(`mkdir "$0/x"`) || can(`mkdir "$0/rootfs/x"`) || can(`rmdir "$0/rootfs"`) {
+			t.Errorf("%s can write", test.who)
+		}
 	}
 	if err := h.client.Release(g.Key); err != nil {
 		t.Fatal(err)
