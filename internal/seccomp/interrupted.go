@@ -13,36 +13,63 @@ type repeat struct {
 	args [6]uint64
 }
 
-// maxInterrupted is how many interrupted calls of a container are remembered.
-const maxInterrupted = 64
+// last is a call of a thread that has got its answer, as far as the kernel tells.
+type last struct {
+	repeat
+	note uint64
+	at   time.Time
+}
+
+const (
+	// maxRemembered is how many calls of a container are remembered.
+	maxRemembered = 64
+	// maxHandling is how long a signal is handled before the call that it has interrupted
+	// is made again.
+	maxHandling = time.Second
+)
 
 func (r *Request) repeat() repeat { return repeat{r.TID, r.Call, r.ABI, r.Args} }
 
-// interrupted remembers what was done for a caller that does not wait for its answer any
-// more. A signal has interrupted the call, and the kernel or the caller itself makes it
-// again, unless the runtime has asked for WAIT_KILLABLE.
-func (a *Agent) interrupted(r *Request) {
+// remember keeps what was done for a call that may be made again, which is if a signal
+// interrupts it, by the kernel or by the caller itself. After that the caller waits no
+// more. But it may have been given its answer in the moment when the signal had woken it
+// already: to the one who answers that is a success, and the answer is lost all the same.
+// A runtime that asks for WAIT_KILLABLE spares its containers the former, and new kernels
+// then the latter.
+func (a *Agent) remember(r *Request, answered bool) {
 	n := r.Noted()
+	if n == 0 && !answered { // it has come to nothing, and all is as before
+		n, answered = r.answered, true
+	}
 	if n == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := r.listener.container
-	if c.interrupted == nil {
-		c.interrupted = map[repeat]uint64{}
+	if answered {
+		set(&c.last, r.TID, last{r.repeat(), n, time.Now()})
+	} else {
+		set(&c.interrupted, r.repeat(), n)
 	}
-	for old := range c.interrupted {
-		if len(c.interrupted) < maxInterrupted {
+}
+
+func set[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	for old := range *m {
+		if len(*m) < maxRemembered {
 			break
 		}
-		delete(c.interrupted, old) // any: the caller may be one that never comes again
+		delete(*m, old) // any: the caller may be one that never comes again
 	}
-	c.interrupted[r.repeat()] = n
+	(*m)[k] = v
 }
 
 // begin waits for what is still done for an earlier call of the thread, which was
-// interrupted, and notes what was done for it if this is the same call.
+// interrupted, and notes what was done for it if this is the same call. What may have been
+// done for it is for Answered.
 func (a *Agent) begin(r *Request) {
 	c := r.listener.container
 	a.mu.Lock()
@@ -59,12 +86,17 @@ func (a *Agent) begin(r *Request) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(c.interrupted) == 0 {
-		return
+	if len(c.last) > 0 {
+		if l := c.last[r.TID]; l.repeat == r.repeat() && time.Since(l.at) < maxHandling {
+			r.answered = l.note
+		}
+		delete(c.last, r.TID)
 	}
-	if n := c.interrupted[r.repeat()]; n != 0 {
-		delete(c.interrupted, r.repeat())
-		r.Note(n)
+	if len(c.interrupted) > 0 {
+		if n := c.interrupted[r.repeat()]; n != 0 {
+			delete(c.interrupted, r.repeat())
+			r.Note(n)
+		}
 	}
 }
 

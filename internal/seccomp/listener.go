@@ -32,6 +32,7 @@ type container struct {
 	waiting     []*listener // for another call to be answered
 	calls       []*Request  // in service, the first that came first
 	interrupted map[repeat]uint64
+	last        map[int]last // by threads
 }
 
 // register makes the listener known.

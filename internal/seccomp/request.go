@@ -3,6 +3,7 @@ package seccomp
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -26,10 +27,11 @@ type Request struct {
 	slot     *slot
 	id       uint64
 	over     chan struct{} // if somebody waits for its end; guarded by Agent.mu
+	answered uint64        // by Answered
 	// mu is held while the answer is given: who serves the call closes no listener
 	// while the watchdog answers for it.
-	mu       sync.Mutex
-	answered bool // guarded by mu
+	mu        sync.Mutex
+	responded bool // guarded by mu
 }
 
 // ErrGone says that the caller does not wait for the answer any more: it was killed,
@@ -140,11 +142,52 @@ func (r *Request) ProcDir() (*sys.FD, error) {
 	return nil, errors.Join(gone, err, dir.Close())
 }
 
-// Note keeps a number, not 0, for who serves the call if this process is killed, or the
+// statusSet returns a set of bits in the caller's /proc/<tid>/status.
+func (r *Request) statusSet(key string) (uint64, error) {
+	dir, err := r.ProcDir()
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close() // only read from
+	status, err := sys.ReadFileAt(dir, "status")
+	if err != nil {
+		return 0, errors.Join(r.Valid(), err)
+	}
+	return setOf(status, key)
+}
+
+// setOf finds a set in /proc/<tid>/status. The only text in it that is the thread's own is
+// the name in the first line, in which newlines are escaped.
+func setOf(status []byte, key string) (uint64, error) {
+	_, rest, ok := bytes.Cut(status, []byte("\n"+key+":\t"))
+	if !ok {
+		return 0, fmt.Errorf("the status of a thread has no %s", key)
+	}
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	return strconv.ParseUint(string(line), 16, 64)
+}
+
+// Note keeps a number, or 0 for nothing, for who serves the call if this process is killed, or the
 // same call if the caller is interrupted and makes it again: what the handler is about to
-// do, so that it is not done twice.
+// do, so that it is not done twice. Valid comes first: of one that was interrupted before,
+// the repetition may be over already.
 func (r *Request) Note(n uint64) { r.slot.note.Store(n) }
 
 // Noted returns what Note was called with, here, by a predecessor or for the call that
 // was interrupted, or 0.
 func (r *Request) Noted() uint64 { return r.slot.note.Load() }
+
+// Answered returns what Note was called with for the thread's last call, if that was the
+// same and is not long ago, or 0. It has been answered, but the answer may have been lost
+// to a signal, which the kernel does not tell: then this is that call. It may as well be
+// another one. Of a process without a handler for any signal it is taken to be that.
+func (r *Request) Answered() (uint64, error) {
+	if r.answered == 0 {
+		return 0, nil
+	}
+	caught, err := r.statusSet("SigCgt")
+	if err != nil || caught == 0 {
+		return 0, err
+	}
+	return r.answered, nil
+}

@@ -174,27 +174,28 @@ func TestKeepFirst(t *testing.T) {
 	}
 }
 
-func TestEffectiveCapabilities(t *testing.T) {
+func TestSetOfAStatus(t *testing.T) {
 	for _, c := range []struct {
-		status    string
-		want, bad bool
+		status string
+		want   uint64
+		bad    bool
 	}{
-		{"Name:\tdmesg\nCapEff:\t0000000400000000\n", true, false},
-		{"Name:\tdmesg\nCapPrm:\t0000000400000000\nCapEff:\t0000000000000001\nSeccomp:\t2\n", false, false},
-		{"Name:\tCapEff:\t0000000400000000\nCapEff:\t0\n", false, false},
-		{"Name:\tdmesg\nCapEff:\tx\n", false, true},
-		{"", false, true},
+		{"Name:\tdmesg\nCapEff:\t0000000400000000\n", 1 << unix.CAP_SYSLOG, false},
+		{"Name:\tdmesg\nCapPrm:\t0000000400000000\nCapEff:\t0000000000000001\nSeccomp:\t2\n", 1, false},
+		{"Name:\tCapEff:\t0000000400000000\nCapEff:\t0\n", 0, false},
+		{"Name:\tdmesg\nCapEff:\tx\n", 0, true},
+		{"", 0, true},
 	} {
-		got, err := effective([]byte(c.status), unix.CAP_SYSLOG)
+		got, err := setOf([]byte(c.status), "CapEff")
 		if got != c.want || (err != nil) != c.bad {
 			t.Errorf("%q: %v, %v", c.status, got, err)
 		}
 	}
 }
 
-func FuzzEffective(f *testing.F) {
+func FuzzSetOf(f *testing.F) {
 	f.Add([]byte("Name:\tx\nCapEff:\t0000000400000000\n"))
-	f.Fuzz(func(_ *testing.T, status []byte) { _, _ = effective(status, unix.CAP_SYSLOG) })
+	f.Fuzz(func(_ *testing.T, status []byte) { _, _ = setOf(status, "CapEff") })
 }
 
 func FuzzCutString(f *testing.F) {

@@ -93,9 +93,7 @@ func (a *Agent) serve(t taken) {
 	defer a.inService[t.index].Store(nil)
 	a.begin(r)
 	defer a.over(r)
-	if !r.respond(a.answer(r)) {
-		a.interrupted(r)
-	}
+	a.remember(r, r.respond(a.answer(r)))
 }
 
 // answer asks the handler.
@@ -127,10 +125,10 @@ func (r *Request) respond(answer Answer) bool {
 	defer answer.file.Close() // the caller has a copy
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.answered {
+	if r.responded {
 		return false
 	}
-	r.answered = true
+	r.responded = true
 	err := answer.give(r.listener.fd, r.id)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		r.listener.log.Error().Err(err).Str("call", r.Call).Msg("answer a system call of the container")

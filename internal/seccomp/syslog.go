@@ -1,14 +1,6 @@
 package seccomp
 
-import (
-	"bytes"
-	"errors"
-	"strconv"
-
-	"golang.org/x/sys/unix"
-
-	"cloister/internal/sys"
-)
+import "golang.org/x/sys/unix"
 
 // Actions of syslog(2), include/linux/syslog.h.
 const (
@@ -65,29 +57,6 @@ func checkSyslogBuffer(addr uint64, length int32) Answer {
 
 // hasCapability tells whether the caller has a capability in its user namespace.
 func hasCapability(r *Request, number int) (bool, error) {
-	dir, err := r.ProcDir()
-	if err != nil {
-		return false, err
-	}
-	defer dir.Close() // only read from
-	status, err := sys.ReadFileAt(dir, "status")
-	if err != nil {
-		return false, errors.Join(r.Valid(), err)
-	}
-	return effective(status, number)
-}
-
-// effective finds a capability in /proc/<tid>/status. The only text in it that is the
-// thread's own is the name in the first line, in which newlines are escaped.
-func effective(status []byte, number int) (bool, error) {
-	_, rest, ok := bytes.Cut(status, []byte("\nCapEff:\t"))
-	if !ok {
-		return false, errors.New("the status of a thread has no CapEff")
-	}
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	set, err := strconv.ParseUint(string(line), 16, 64)
-	if err != nil {
-		return false, err
-	}
-	return set>>number&1 != 0, nil
+	set, err := r.statusSet("CapEff")
+	return set>>number&1 != 0, err
 }

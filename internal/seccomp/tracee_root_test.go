@@ -67,13 +67,14 @@ var (
 // order is what a tracee is told to do: make a call, Threads times at once and each time
 // with the argument Moved further by Stride.
 type order struct {
-	How     string // int80, hang (let access to the argument's page hang), or a plain call
+	How     string // int80, hang (let access to the argument's page hang), deaf (handle no signal), or a plain call
 	Nr      uint64
 	Args    [6]uint64
 	Threads int
 	Moved   int
 	Stride  uint64
 	Repeat  int // one after the other, until one fails
+	Number  int // the argument, if not 0, that numbers these
 	Show    int // bytes of the moved argument's memory
 }
 
@@ -160,7 +161,10 @@ func (o order) run() []outcome {
 
 func (o order) one(args [6]uint64) (done outcome) {
 	start := time.Now()
-	for range max(o.Repeat, 1) {
+	for n := range max(o.Repeat, 1) {
+		if o.Number != 0 {
+			args[o.Number] = uint64(n)
+		}
 		if done.Value = o.call(args); done.Value < 0 {
 			break
 		}
@@ -183,6 +187,8 @@ func (o order) call(args [6]uint64) int64 {
 			return errno(e)
 		}
 		return 0
+	case "deaf":
+		return ignoreSignals()
 	}
 	r, _, errno := unix.Syscall6(uintptr(o.Nr), uintptr(args[0]), uintptr(args[1]), uintptr(args[2]),
 		uintptr(args[3]), uintptr(args[4]), uintptr(args[5]))
@@ -190,6 +196,19 @@ func (o order) call(args [6]uint64) int64 {
 		return -int64(errno)
 	}
 	return int64(r)
+}
+
+// ignoreSignals leaves the process without a handler for any signal.
+func ignoreSignals() int64 {
+	const sets = 8
+	var byDefault struct{ handler, flags, restorer, mask uint64 } // struct sigaction, with none
+	for signal := uintptr(1); signal <= 8*sets; signal++ {
+		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&byDefault)), 0, sets, 0, 0)
+		if e != 0 && e != unix.EINVAL { // SIGKILL and SIGSTOP can't be handled
+			return errno(e)
+		}
+	}
+	return 0
 }
 
 // tracee is a process under a filter.
