@@ -56,6 +56,18 @@ func TestNothingKeepsAMountBusy(t *testing.T) {
 	})
 }
 
+// TestTheSameAtOnce: of a program that handles signals the second one may be the first,
+// whose answer was lost.
+func TestTheSameAtOnce(t *testing.T) {
+	const layers = `; while umount -l a 2>/dev/null; do echo gone; done`
+	runMountTests(t, newContainer(t, nil), []mountTest{
+		{"proc", `TWICE=1 M proc /mnt/a proc` + layers, "ok\ngone"},
+		{"a bind of one", `TWICE=1 M /proc /mnt/a '' $MS_BIND` + layers, "ok\ngone"},
+		{"twice, by two programs", `M proc /mnt/a proc; M proc /mnt/a proc` + layers, "ok\nok\ngone\ngone"},
+		{"what is the kernel's alone", `TWICE=1 M none /mnt/a tmpfs` + layers, "ok\ngone\ngone"},
+	})
+}
+
 func TestWhatIsUnmounted(t *testing.T) {
 	runMountTests(t, newContainer(t, nil), []mountTest{
 		{"a new proc", `M proc /mnt/a proc; umount /mnt/a; ls /mnt/a; echo -n end`, "ok\nend"},
