@@ -11,34 +11,49 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Content that has grown is read to its end by who keeps the file open, also while others
 // ask for the file's size and are told the old one.
 func TestGrowsBetweenReads(t *testing.T) {
+	for what, read := range map[string]func(*os.File, []byte) (int, error){
+		"to the end": func(f *os.File, buf []byte) (int, error) {
+			n, err := f.ReadAt(buf, 0)
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return n, err
+		},
+		"at once": func(f *os.File, buf []byte) (int, error) { return unix.Pread(int(f.Fd()), buf, 0) },
+	} {
+		for _, askers := range []int{0, 4} {
+			t.Run(fmt.Sprintf("%s, %d ask", what, askers), func(t *testing.T) { readGrowing(t, read, askers) })
+		}
+	}
+}
+
+func readGrowing(t *testing.T, read func(*os.File, []byte) (int, error), askers int) {
 	const changes = 30
-	for _, askers := range []int{0, 4} {
-		t.Run(fmt.Sprintf("%d ask", askers), func(t *testing.T) {
-			f, err := os.Open(meminfo(mountTest(t, growing())))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			defer askForSize(t, f, askers)()
-			buf := make([]byte, 4096)
-			for last, seen := 0, 0; seen < changes; {
-				n, err := f.ReadAt(buf, 0)
-				if !errors.Is(err, io.EOF) {
-					t.Fatal(err)
-				}
-				if !bytes.HasSuffix(buf[:n], []byte("\n")) {
-					t.Fatalf("after %d changes the %d bytes have no end", seen, n)
-				}
-				if n != last {
-					last, seen = n, seen+1
-				}
-			}
-		})
+	f, err := os.Open(meminfo(mountTest(t, growing())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	defer askForSize(t, f, askers)()
+	buf := make([]byte, 4096)
+	for last, seen := 0, 0; seen < changes; {
+		n, err := read(f, buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasSuffix(buf[:n], []byte("\n")) {
+			t.Fatalf("after %d changes the %d bytes have no end", seen, n)
+		}
+		if n != last {
+			last, seen = n, seen+1
+		}
 	}
 }
 

@@ -7,15 +7,23 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// While others were told the old size, the kernel may believe none of the replies that say
-// how much longer the content is. It is to get one that no sweep crosses.
-func TestGrownIsNotSwept(t *testing.T) {
+// The kernel may believe none of the replies that say how much longer content is. So it is
+// told before. If it can't be, and others were told the old size, it is to get a reply that
+// no sweep crosses.
+func TestGrows(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("has the numbers of amd64")
 	}
-	for name, told := range map[string]bool{"nobody was told": false, "somebody was told": true} {
+	for name, test := range map[string]struct{ told, stuck bool }{
+		"nobody was told":                        {},
+		"somebody was told":                      {told: true},
+		"nobody was told, and it can't be now":   {stuck: true},
+		"somebody was told, and it can't be now": {told: true, stuck: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			var lines atomic.Int64
 			b := newTestSuperblock(t, renderFunc(func(dst []byte, _ Slot, _ int) ([]byte, error) {
@@ -30,19 +38,32 @@ func TestGrownIsNotSwept(t *testing.T) {
 			if _, errno := f.readPage(0); errno != 0 {
 				t.Fatal(errno)
 			}
+			k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: f.node, Size: 2}, "x\n")
+			k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: f.node}, "")
 			h, _ := k.d.memory.Find(f.fh)
 			at, _ := b.fileOf(nodeID(f.node))
 			l := at.lease()
 			l.mu.Lock()
-			l.pages, l.told = dropped, told
+			l.pages, l.told = dropped, test.told
 			l.mu.Unlock()
+			if test.stuck {
+				at.slot.stores.Store(slotStores)
+			}
 
 			if size, want := f.getattr().Size, uint64(2*lines.Load()); size != want {
 				t.Errorf("is told a size of %d, want %d", size, want)
 			}
-			if grown := h.Flags()&flagGrown != 0; grown != told {
-				t.Errorf("may be swept: %v, want %v", !grown, !told)
+			grown, want := h.Flags()&flagGrown != 0, test.told && test.stuck
+			if grown != want {
+				t.Errorf("may be swept: %v, want %v", !grown, !want)
 			}
+			switch {
+			case !test.stuck:
+				k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: f.node, Offset: uint64(2*lines.Load() - 1), Size: 1}, "\n")
+			case want:
+				k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: f.node, Off: -1}, "")
+			}
+			k.expectNoNotice()
 			if _, errno := f.readPage(0); errno != 0 {
 				t.Fatal(errno)
 			}

@@ -33,10 +33,10 @@ type lease struct {
 	holder memory.Handle // guarded by mu; the zero value without one
 	pages  pages         // guarded by mu
 	since  time.Duration // guarded by mu; when the pages came
-	// invals are messages on their way that have the kernel drop pages. Until they have
-	// arrived nothing is given to the page cache: the kernel takes no smaller size from
-	// the reply to a READ if it was told meanwhile that the size is another one. Guarded
-	// by mu.
+	// invals are messages on their way that have the kernel drop pages or make the file
+	// longer. Until they have arrived nothing is given to the page cache: the kernel takes
+	// no smaller size from the reply to a READ if it was told meanwhile that the size is
+	// another one. Guarded by mu.
 	invals int
 	// queued says that one of these waits to be sent. Guarded by mu.
 	queued bool
@@ -317,7 +317,7 @@ func (l *lease) sweep(h memory.Handle, before time.Duration) bool {
 	if h.Flags()&flagGrown != 0 {
 		before -= growLimit
 	}
-	if l.holder != h || l.pages != cached || l.since > before {
+	if l.holder != h || l.pages != cached || l.since > before || l.invals > 0 {
 		return false
 	}
 	l.pages, l.size, l.swept, l.told = leaving, 0, true, false
@@ -360,8 +360,9 @@ func (l *lease) mayGrow() bool {
 }
 
 // renew gives the holder new content, unless its pages are in the page cache again. told
-// is that of the lease.
-func (l *lease) renew(h memory.Handle, publish func() error) (renewed, told bool, err error) {
+// is that of the lease. With stores the caller must then tell the kernel the size by a
+// message, and call arrived.
+func (l *lease) renew(h memory.Handle, stores bool, publish func() error) (renewed, told bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.holder != h || l.pages != dropped {
@@ -371,6 +372,9 @@ func (l *lease) renew(h memory.Handle, publish func() error) (renewed, told bool
 		return false, false, err
 	}
 	l.pages = awaited
+	if stores {
+		l.invals++
+	}
 	return true, l.told, nil
 }
 

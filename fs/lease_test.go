@@ -95,7 +95,7 @@ func (s *leaseScript) fill(name string) { s.l.fill(s.handles[name], s.now) }
 func (s *leaseScript) renew(name string, length int, want bool) {
 	s.t.Helper()
 	h := s.handles[name]
-	got, told, err := s.l.renew(h, func() error { return h.Publish(make([]byte, length)) })
+	got, told, err := s.l.renew(h, false, func() error { return h.Publish(make([]byte, length)) })
 	s.told = told
 	if err != nil || got != want {
 		s.t.Errorf("renew %s: got %v, %v, want %v", name, got, err, want)
@@ -233,6 +233,28 @@ func TestLease(t *testing.T) {
 				s.t.Error("pages that are there count as dropped")
 			}
 		},
+		"its new size is on its way": func(s *leaseScript) {
+			s.open("a", 100, byRead)
+			s.fill("a")
+			s.now += sweepAge
+			s.sweep("a", true)
+			h := s.handles["a"]
+			if renewed, _, err := s.l.renew(h, true, func() error { return h.Publish(make([]byte, 300)) }); !renewed || err != nil {
+				s.t.Errorf("renewed: %v, %v", renewed, err)
+			}
+			s.fill("a")
+			s.now += sweepAge
+			s.sweep("a", false) // and no other content comes before it
+			s.close("a", false)
+			s.alone("b", 200, true)
+			s.close("b", false)
+			s.l.arrived()
+			s.open("c", 200, byRead)
+			s.fill("c")
+			s.now += sweepAge
+			s.sweep("c", true)
+			s.close("c", false)
+		},
 		"told of the old size": func(s *leaseScript) {
 			s.open("a", 100, byRead)
 			for length, asks := range []bool{false, true, false} {
@@ -254,7 +276,7 @@ func TestLease(t *testing.T) {
 			s.now += sweepAge
 			s.sweep("a", true)
 			broken := errors.New("broken")
-			if _, _, err := s.l.renew(s.handles["a"], func() error { return broken }); !errors.Is(err, broken) {
+			if _, _, err := s.l.renew(s.handles["a"], false, func() error { return broken }); !errors.Is(err, broken) {
 				s.t.Errorf("got %v, want the error", err)
 			}
 			s.size(100)

@@ -16,8 +16,9 @@ import (
 //
 // Those about pages wait for the page's lock, which a READ of the page holds until it
 // is answered. So a goroutine that answers requests sends none, but for the pages of
-// a file that nobody else has open: then there is no such READ. One about a name waits
-// for the lock of its directory, which whoever lists that may hold.
+// a file that nobody else has open: then there is no such READ. Or it has one sent, and
+// does not wait for long. One about a name waits for the lock of its directory, which
+// whoever lists that may hold.
 
 // Codes of enum fuse_notify_code in include/uapi/linux/fuse.h.
 const (
@@ -60,9 +61,9 @@ func (d *device) invalAttr(id nodeID) {
 // aio(7) and io_uring go by that and don't ask for another one, whatever invalAttr says. It
 // stores the last byte. The page that this is in has no content by that, and who reads it
 // asks for it.
-func growMessage(id nodeID, size uint64) []byte {
+func growMessage(id nodeID, size uint64, last byte) []byte {
 	b := make([]byte, 0, storeHeaderLen+1)
-	return append(appendStoreHeader(b, id, size-1, 1), 0)
+	return append(appendStoreHeader(b, id, size-1, 1), last)
 }
 
 // invalPages has the kernel read the file, or list the directory, and ask for its
@@ -171,7 +172,7 @@ func (d *device) tellDropped(fd int, at place) {
 	_ = d.notifyBy(fd, invalMessage(at.id, 0))
 	at.lease().gone()
 	_ = d.notifyBy(fd, invalMessage(at.id, ^uint64(0)))
-	_ = d.notifyBy(fd, growMessage(at.id, at.slot.sizes[at.node.file].bytes()))
+	_ = d.notifyBy(fd, growMessage(at.id, at.slot.sizes[at.node.file].bytes(), 0))
 	at.lease().arrived()
 }
 

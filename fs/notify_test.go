@@ -17,7 +17,7 @@ func TestNotifications(t *testing.T) {
 	id := newNodeID(testSlot, firstNumber, 0)
 	k.d.invalAttr(id)
 	k.expectNotice(notifyInvalInode, fuse.NotifyInvalInodeOut{Ino: uint64(id), Off: -1}, "")
-	if err := k.d.notify(growMessage(id, 8192)); err != nil {
+	if err := k.d.notify(growMessage(id, 8192, 0)); err != nil {
 		t.Error(err)
 	}
 	k.expectNotice(notifyStore, fuse.NotifyStoreOut{Nodeid: uint64(id), Offset: 8191, Size: 1}, "\x00")

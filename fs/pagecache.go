@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"cloister/fs/memory"
@@ -87,16 +89,54 @@ func (d *device) refresh(w *worker, req request, at place, h memory.Handle) {
 		h.SetFlags(0, flagGrown)
 		d.invalAttr(at.id)
 	}
-	renewed, told, err := at.lease().renew(h, func() error { return d.publish(at.slot, h, content) })
+	stores := grows && byReply && at.slot.mayStore()
+	renewed, told, err := at.lease().renew(h, stores, func() error { return d.publish(at.slot, h, content) })
 	if err != nil || !renewed {
+		if stores {
+			at.slot.stores.Add(-1)
+		}
 		return
 	}
+	known := stores && d.storeSize(at, len(content), content[len(content)-1])
 	// Of two replies the kernel believes the one that it takes first. If that may be one
 	// with the old size it is to ask once more, where its read of the old size ends.
-	if grows && (told || !byReply) {
+	if grows && !known && (told || !byReply) {
 		h.SetFlags(0, flagGrown)
 		d.invalAttr(at.id)
 	}
 	d.sb.stats.renewed(at.node.file)
 	d.sb.stats.took(at.node.file, d.sb.now()-began)
+}
+
+// slotStores is how many sizes of a slot's files may be on their way: as many as the
+// requests that are worked on.
+const slotStores = slotRenders
+
+// mayStore reports whether the caller may call storeSize.
+func (s *slot) mayStore() bool {
+	if s.stores.Add(1) <= slotStores {
+		return true
+	}
+	s.stores.Add(-1)
+	return false
+}
+
+// storeSize has the kernel know that content has grown before it takes the reply to its
+// GETATTR. That it does not believe if it has sent this before a sweep, and a read that
+// asks no more would be cut off. It reports whether the kernel knows: who has locked the
+// page, maybe for a READ that is to be answered, is not waited for without an end.
+func (d *device) storeSize(at place, size int, last byte) (known bool) {
+	stored := make(chan struct{})
+	d.tasks.Go(func() {
+		_ = d.notify(growMessage(at.id, uint64(size), last))
+		at.lease().arrived()
+		at.slot.stores.Add(-1)
+		close(stored)
+	})
+	select {
+	case <-stored:
+		return true
+	case <-time.After(turnLimit):
+		return false
+	}
 }

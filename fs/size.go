@@ -52,7 +52,7 @@ func (b *superblock) resizedAlone(p place, length int, other bool) {
 		// What is in the page cache is not of this size. The reply to the OPEN has the
 		// kernel drop it, but somebody may move it before.
 		_ = b.dev.invalPages(p.id)
-		_ = b.dev.notify(growMessage(p.id, size.bytes()))
+		_ = b.dev.notify(growMessage(p.id, size.bytes(), 0))
 	}
 }
 

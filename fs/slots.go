@@ -32,6 +32,7 @@ type slot struct {
 	held    atomic.Int64 // of slotBudget
 	queue   queue
 	looks   atomic.Int32 // of slotLooks
+	stores  atomic.Int32 // of slotStores
 	// publishing is held while an open file gets other content: what that costs more
 	// depends on what it has.
 	publishing sync.Mutex
