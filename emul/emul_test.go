@@ -57,6 +57,10 @@ func newRig(tb testing.TB, mode cgroupview.Mode, setup func(*rig)) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	// Loads are sampled when a test says so: not between two reads that it compares.
+	host.loads.close()
+	host.loads = newLoadSampler(host.now)
+	close(host.loads.done)
 	tb.Cleanup(host.Close)
 	r.host = host
 	r.c = r.container(ContainerConfig{PID: initTask.TID})

@@ -80,7 +80,8 @@ func NewHost(opts HostOptions) (*Host, error) {
 		h.closeFiles()
 		return nil, fmt.Errorf("sample host: %w", err)
 	}
-	h.loads = startLoadSampler(h.now)
+	h.loads = newLoadSampler(h.now)
+	go h.loads.run()
 	h.resampler = startResampler(h)
 	return h, nil
 }

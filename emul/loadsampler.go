@@ -31,12 +31,12 @@ const (
 	minTaskShare = 16
 )
 
-func startLoadSampler(now func() time.Duration) *loadSampler {
+// newLoadSampler returns one that samples while run runs.
+func newLoadSampler(now func() time.Duration) *loadSampler {
 	s := &loadSampler{now: now, stop: make(chan struct{}), done: make(chan struct{})}
 	for i := range s.slots {
 		s.slots[i] = map[*Container]struct{}{}
 	}
-	go s.run()
 	return s
 }
 
@@ -54,7 +54,7 @@ func (s *loadSampler) run() {
 	}
 }
 
-// close stops the goroutine and waits for it.
+// close stops run and waits for its end.
 func (s *loadSampler) close() {
 	close(s.stop)
 	<-s.done
