@@ -18,11 +18,12 @@ func TestGrows(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("has the numbers of amd64")
 	}
-	for name, test := range map[string]struct{ told, stuck bool }{
+	for name, test := range map[string]struct{ told, stuck, held bool }{
 		"nobody was told":                        {},
 		"somebody was told":                      {told: true},
 		"nobody was told, and it can't be now":   {stuck: true},
 		"somebody was told, and it can't be now": {told: true, stuck: true},
+		"somebody keeps the page locked":         {held: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lines atomic.Int64
@@ -49,9 +50,16 @@ func TestGrows(t *testing.T) {
 			if test.stuck {
 				at.slot.stores.Store(slotStores)
 			}
+			if test.held { // as the kernel holds up who writes
+				k.d.quiet.Lock()
+			}
 
 			if size, want := f.getattr().Size, uint64(2*lines.Load()); size != want {
 				t.Errorf("is told a size of %d, want %d", size, want)
+			}
+			if test.held { // the reply has not waited for it
+				k.expectNoNotice()
+				k.d.quiet.Unlock()
 			}
 			grown, want := h.Flags()&flagGrown != 0, test.told && test.stuck
 			if grown != want {

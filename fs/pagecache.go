@@ -126,16 +126,16 @@ func (s *slot) mayStore() bool {
 // asks no more would be cut off. It reports whether the kernel knows: who has locked the
 // page, maybe for a READ that is to be answered, is not waited for without an end.
 func (d *device) storeSize(at place, size int, last byte) (known bool) {
-	stored := make(chan struct{})
+	stored := make(chan error, 1)
 	d.tasks.Go(func() {
-		_ = d.notify(growMessage(at.id, uint64(size), last))
+		err := d.notify(growMessage(at.id, uint64(size), last))
 		at.lease().arrived()
 		at.slot.stores.Add(-1)
-		close(stored)
+		stored <- err
 	})
 	select {
-	case <-stored:
-		return true
+	case err := <-stored:
+		return err == nil
 	case <-time.After(turnLimit):
 		return false
 	}

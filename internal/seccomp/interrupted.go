@@ -54,6 +54,7 @@ func (a *Agent) remember(r *Request, answered bool) {
 	}
 }
 
+// set adds to a map that never has more than maxRemembered.
 func set[K comparable, V any](m *map[K]V, k K, v V) {
 	if *m == nil {
 		*m = map[K]V{}

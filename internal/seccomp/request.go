@@ -167,10 +167,10 @@ func setOf(status []byte, key string) (uint64, error) {
 	return strconv.ParseUint(string(line), 16, 64)
 }
 
-// Note keeps a number, or 0 for nothing, for who serves the call if this process is killed, or the
-// same call if the caller is interrupted and makes it again: what the handler is about to
-// do, so that it is not done twice. Valid comes first: of one that was interrupted before,
-// the repetition may be over already.
+// Note keeps a number, or 0 for nothing, for who serves the call if this process is killed,
+// or the same call if the caller is interrupted and makes it again: what the handler is
+// about to do, so that it is not done twice. Valid comes first: of one that was interrupted
+// before, the repetition may be over already.
 func (r *Request) Note(n uint64) { r.slot.note.Store(n) }
 
 // Noted returns what Note was called with, here, by a predecessor or for the call that
@@ -179,8 +179,8 @@ func (r *Request) Noted() uint64 { return r.slot.note.Load() }
 
 // Answered returns what Note was called with for the thread's last call, if that was the
 // same and is not long ago, or 0. It has been answered, but the answer may have been lost
-// to a signal, which the kernel does not tell: then this is that call. It may as well be
-// another one. Of a process without a handler for any signal it is taken to be that.
+// to a signal, which the kernel does not tell: then this is that call made again. It may
+// as well be another one, which it is if the process handles no signals.
 func (r *Request) Answered() (uint64, error) {
 	if r.answered == 0 {
 		return 0, nil
